@@ -1,0 +1,2 @@
+//! What the kernel and the host share.
+#![no_std]

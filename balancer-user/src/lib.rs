@@ -1,0 +1,1 @@
+//! The balancer agent and its command line.

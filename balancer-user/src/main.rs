@@ -1,0 +1,2 @@
+//! The `balancer` binary.
+fn main() {}
