@@ -1,0 +1,97 @@
+//! The words for what the operator wants of a backend and what its checks say.
+
+/// Declares an enum of words with its stable code and its one spelling everywhere.
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $code:literal, $word:literal;)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum $name { $($(#[$vmeta])* $variant = $code,)* }
+
+        impl $name {
+            /// Every value, in the order of its code.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The word in configuration, CLI, JSON and metrics.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+
+            /// The value with this word.
+            #[must_use]
+            pub fn from_word(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)* _ => None }
+            }
+
+            /// The value with this code, as it stands in a table's line.
+            #[must_use]
+            pub const fn from_code(code: u8) -> Option<Self> {
+                match code { $($code => Some(Self::$variant),)* _ => None }
+            }
+        }
+
+        impl core::fmt::Display for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                f.pad(self.word())
+            }
+        }
+    };
+}
+pub(crate) use words;
+
+words! {
+    /// What the operator wants of a backend (HAProxy's words).
+    Admin {
+        /// Takes clients.
+        Ready = 1, "ready";
+        /// Finishes what it has, takes nothing new.
+        Drain = 2, "drain";
+        /// Out of service.
+        Maint = 3, "maint";
+        /// Removed; its number stays taken until nothing names it.
+        Gone = 4, "gone";
+    }
+}
+
+words! {
+    /// What the checks say of a backend.
+    Health {
+        /// Never judged by this host.
+        Checking = 1, "checking";
+        /// The checks pass.
+        Up = 2, "up";
+        /// The checks fail.
+        Down = 3, "down";
+        /// The application asked to be drained by its health answer.
+        Draining = 4, "draining";
+    }
+}
+
+words! {
+    /// How packets reach a backend.
+    Mode {
+        /// Direct server return on the same segment: only the MAC addresses change.
+        L2dsr = 1, "l2dsr";
+    }
+}
+
+words! {
+    /// What the affinity of a service goes by.
+    AffinityBy {
+        /// The client's address or prefix.
+        Client = 1, "client";
+        /// The connection's 5-tuple: no affinity beyond it.
+        Connection = 2, "connection";
+    }
+}
+
+words! {
+    /// Transport protocol of a listener; the code is the IP protocol number.
+    Proto {
+        /// TCP.
+        Tcp = 6, "tcp";
+        /// UDP.
+        Udp = 17, "udp";
+    }
+}
