@@ -38,7 +38,6 @@ macro_rules! words {
         }
     };
 }
-pub(crate) use words;
 
 words! {
     /// What the operator wants of a backend (HAProxy's words).

@@ -1,0 +1,77 @@
+//! Incremental update of the Internet checksum (RFC 1624, equation 3).
+
+/// A checksum under change.
+///
+/// `ChecksumUpdate::new(old).remove_u32(a).add_u32(b).finish()` is the checksum of the same data with `a`
+/// replaced by `b`. Values are in the order in which they stand in the packet (network order, loaded natively).
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct ChecksumUpdate(u64);
+
+impl ChecksumUpdate {
+    /// Starts from the checksum field as it stands in the packet.
+    #[inline(always)]
+    pub const fn new(checksum: u16) -> Self {
+        Self(!checksum as u64)
+    }
+
+    /// Takes 16 bits out of the sum.
+    #[inline(always)]
+    pub const fn remove_u16(self, value: u16) -> Self {
+        Self(self.0 + !value as u64)
+    }
+
+    /// Puts 16 bits into the sum.
+    #[inline(always)]
+    pub const fn add_u16(self, value: u16) -> Self {
+        Self(self.0 + value as u64)
+    }
+
+    /// Takes 32 bits out of the sum.
+    #[inline(always)]
+    pub const fn remove_u32(self, value: u32) -> Self {
+        self.remove_u16(value as u16).remove_u16((value >> 16) as u16)
+    }
+
+    /// Puts 32 bits into the sum.
+    #[inline(always)]
+    pub const fn add_u32(self, value: u32) -> Self {
+        self.add_u16(value as u16).add_u16((value >> 16) as u16)
+    }
+
+    /// The new checksum field.
+    #[inline(always)]
+    #[must_use]
+    pub const fn finish(self) -> u16 {
+        let sum = (self.0 & 0xffff) + (self.0 >> 16);
+        let sum = (sum & 0xffff) + (sum >> 16);
+        !(sum as u16)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn full(words: &[u16]) -> u16 {
+        let sum: u32 = words.iter().map(|word| u32::from(*word)).sum();
+        let sum = (sum & 0xffff) + (sum >> 16);
+        !(((sum & 0xffff) + (sum >> 16)) as u16)
+    }
+
+    proptest! {
+        #[test]
+        fn update_equals_the_full_sum(mut words: [u16; 10], a: u16, b: u32, i in 0usize..8) {
+            // One fixed non-zero word: an all-zero sum has two representations.
+            words[9] = 1;
+            let before = full(&words);
+            let (old16, old32) = (words[8], u32::from(words[i]) | u32::from(words[(i + 1) % 8]) << 16);
+            words[8] = a;
+            words[i] = b as u16;
+            words[(i + 1) % 8] = (b >> 16) as u16;
+            let update = ChecksumUpdate::new(before).remove_u16(old16).add_u16(a).remove_u32(old32).add_u32(b);
+            prop_assert_eq!(update.finish(), full(&words));
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What the shared code asks of the world that it runs in: the kernel, the agent, or a test.
+
+use crate::{
+    reason::Reason,
+    settings::{Now, Settings},
+    table::{TableId, line::Line},
+};
+
+/// A transition of a flow. Whoever's compare-and-swap makes it counts it, once, per backend:
+/// live flows = opened + revived − closed − expired, at any moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transition {
+    /// A flow began at this backend.
+    Opened,
+    /// A live flow ended there by a FIN or RST of the client, or moved away.
+    Closed,
+    /// A live flow ran out.
+    Expired,
+    /// A closing flow turned out to be alive.
+    Revived,
+}
+
+/// Shared numbers in the one line of [`TableId::Gauges`]; the value is the word's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Gauge {
+    /// Fresh TCP flows of v4 clients.
+    Fresh4 = 0,
+    /// Fresh TCP flows of v6 clients.
+    Fresh6 = 1,
+    /// UDP flows of v4 clients.
+    Udp4 = 2,
+    /// UDP flows of v6 clients.
+    Udp6 = 3,
+    /// Connections of v4 clients that could not be tracked: the table was full, or a bound was reached.
+    Untracked4 = 4,
+    /// Connections of v6 clients that could not be tracked.
+    Untracked6 = 5,
+    /// Pins that found no room.
+    PinsLost = 6,
+}
+
+/// The world: shared lines, time, counters.
+pub trait Env {
+    /// Its lines.
+    type Line: Line;
+
+    /// What was fixed at load.
+    fn settings(&self) -> &Settings;
+    /// Line `index` of a table; `None` beyond its end.
+    fn line(&self, table: TableId, index: u32) -> Option<&Self::Line>;
+    /// Jiffies since boot.
+    fn jiffies(&self) -> u64;
+    /// Counts a transition of a flow at a backend.
+    fn transition(&self, backend: u16, transition: Transition);
+    /// Counts a packet of `bytes` bytes to a backend.
+    fn traffic(&self, backend: u16, bytes: u32);
+    /// Counts a packet's reason.
+    fn count(&self, reason: Reason);
+
+    /// The tables' clocks.
+    #[inline(always)]
+    fn now(&self) -> Now {
+        self.settings().now(self.jiffies())
+    }
+
+    /// Adds to a gauge.
+    #[inline(always)]
+    fn gauge(&self, gauge: Gauge, delta: i64) {
+        if let Some(line) = self.line(TableId::Gauges, 0) {
+            line.add(gauge as usize, delta as u64);
+        }
+    }
+
+    /// Reads a gauge; what a race made negative counts as nothing.
+    #[inline(always)]
+    fn gauge_value(&self, gauge: Gauge) -> u32 {
+        match self.line(TableId::Gauges, 0) {
+            Some(line) => {
+                let value = line.load(gauge as usize);
+                if value > u32::MAX as u64 { 0 } else { value as u32 }
+            }
+            None => 0,
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Ethernet, with up to two VLAN tags (IEEE 802.1Q, 802.1ad).
+
+use crate::packet::Packet;
+use network_types::eth::EthHdr;
+
+/// Ethertype of IPv4.
+pub const ETHERTYPE_IPV4: u16 = 0x0800;
+/// Ethertype of IPv6.
+pub const ETHERTYPE_IPV6: u16 = 0x86dd;
+const ETHERTYPE_VLAN: u16 = 0x8100;
+const ETHERTYPE_QINQ: u16 = 0x88a8;
+const VLAN_TAG: u32 = 4;
+const ETHERTYPE_AT: u32 = EthHdr::LEN as u32 - 2;
+
+/// A link-layer header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Destination MAC address: low 48 bits, memory order.
+    pub destination: u64,
+    /// Ethertype behind the tags.
+    pub ethertype: u16,
+    /// Offset of what follows.
+    pub next: u32,
+}
+
+/// Reads the link-layer header; `None` if the frame is shorter.
+#[inline(always)]
+pub fn parse<P: Packet>(packet: &P) -> Option<Link> {
+    let destination = packet.load_u64(0)? & 0xffff_ffff_ffff;
+    let mut at = ETHERTYPE_AT;
+    let mut ethertype = packet.load_be16(at)?;
+    for _ in 0..2 {
+        if ethertype != ETHERTYPE_VLAN && ethertype != ETHERTYPE_QINQ {
+            break;
+        }
+        at += VLAN_TAG;
+        ethertype = packet.load_be16(at)?;
+    }
+    Some(Link { destination, ethertype, next: at + 2 })
+}

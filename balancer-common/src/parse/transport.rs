@@ -1,0 +1,129 @@
+//! TCP (RFC 9293) and UDP (RFC 768): the fields that decide.
+
+use super::{IpPayload, PROTO_TCP, PROTO_UDP, Refusal};
+use crate::{packet::Packet, reason::Reason};
+use network_types::{tcp::TcpHdr, udp::UdpHdr};
+
+/// TCP flags, as they stand in byte 13 of the header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct TcpFlags(pub u8);
+
+impl TcpFlags {
+    /// FIN.
+    pub const FIN: u8 = 1;
+    /// SYN.
+    pub const SYN: u8 = 2;
+    /// RST.
+    pub const RST: u8 = 4;
+    /// ACK.
+    pub const ACK: u8 = 16;
+
+    /// Any of these set.
+    #[inline(always)]
+    #[must_use]
+    pub const fn any(self, flags: u8) -> bool {
+        self.0 & flags != 0
+    }
+}
+
+/// A segment or datagram; `A` is the address type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment<A> {
+    /// Client address, network order loaded natively.
+    pub source: A,
+    /// Service address, network order loaded natively.
+    pub destination: A,
+    /// Client port, host order.
+    pub sport: u16,
+    /// Service port, host order.
+    pub dport: u16,
+    /// IP protocol number: TCP or UDP.
+    pub proto: u8,
+    /// TCP flags, 0 for UDP.
+    pub flags: TcpFlags,
+    /// TCP sequence number.
+    pub seq: u32,
+    /// TCP acknowledgement number.
+    pub ack: u32,
+    /// Sequence numbers that it takes: payload, SYN and FIN.
+    pub span: u32,
+}
+
+/// Reads the transport header behind an IP header; other protocols pass.
+#[inline(always)]
+pub fn parse<A, P: Packet>(
+    packet: &P,
+    payload: IpPayload,
+    source: A,
+    destination: A,
+) -> Result<Segment<A>, Refusal> {
+    match payload.proto {
+        PROTO_TCP => tcp(packet, payload, source, destination),
+        PROTO_UDP => udp(packet, payload, source, destination),
+        _ => Err(Refusal::Pass),
+    }
+}
+
+#[inline(always)]
+fn tcp<A, P: Packet>(
+    packet: &P,
+    payload: IpPayload,
+    source: A,
+    destination: A,
+) -> Result<Segment<A>, Refusal> {
+    let bad = Refusal::Drop(Reason::BadTcpHeader);
+    if payload.length < TcpHdr::LEN as u32 {
+        return Err(bad);
+    }
+    let at = payload.at;
+    let ports = packet.load_be32(at).ok_or(bad)?;
+    let seq = packet.load_be32(at + 4).ok_or(bad)?;
+    let ack = packet.load_be32(at + 8).ok_or(bad)?;
+    let offset_and_flags = packet.load_be16(at + 12).ok_or(bad)?;
+    let header = u32::from(offset_and_flags >> 12) * 4;
+    if header < TcpHdr::LEN as u32 || header > payload.length {
+        return Err(bad);
+    }
+    let flags = TcpFlags(offset_and_flags as u8);
+    if flags.any(TcpFlags::SYN) && flags.any(TcpFlags::FIN | TcpFlags::RST) {
+        return Err(Refusal::Drop(Reason::BadTcpFlags));
+    }
+    let phantom = u32::from(flags.any(TcpFlags::SYN)) + u32::from(flags.any(TcpFlags::FIN));
+    Ok(Segment {
+        source,
+        destination,
+        sport: (ports >> 16) as u16,
+        dport: ports as u16,
+        proto: PROTO_TCP,
+        flags,
+        seq,
+        ack,
+        span: payload.length - header + phantom,
+    })
+}
+
+#[inline(always)]
+fn udp<A, P: Packet>(
+    packet: &P,
+    payload: IpPayload,
+    source: A,
+    destination: A,
+) -> Result<Segment<A>, Refusal> {
+    let bad = Refusal::Drop(Reason::BadUdpHeader);
+    let ports = packet.load_be32(payload.at).ok_or(bad)?;
+    let length = u32::from(packet.load_be16(payload.at + 4).ok_or(bad)?);
+    if length < UdpHdr::LEN as u32 || length > payload.length {
+        return Err(bad);
+    }
+    Ok(Segment {
+        source,
+        destination,
+        sport: (ports >> 16) as u16,
+        dport: ports as u16,
+        proto: PROTO_UDP,
+        flags: TcpFlags(0),
+        seq: 0,
+        ack: 0,
+        span: 0,
+    })
+}

@@ -1,0 +1,114 @@
+//! Flows: when one runs out, and what has to be counted when it ends.
+
+use super::{
+    bucket::{Evict, KeyOf},
+    listener::{self, Listener, TimeoutTicks},
+    pin,
+    words::{FlowState, FlowWord},
+};
+use crate::{
+    env::{Env, Transition},
+    walk::family::Family,
+};
+
+/// Idle timeout of a flow in this state, in flow ticks.
+#[inline(always)]
+#[must_use]
+pub const fn timeout(state: u8, timeouts: &TimeoutTicks) -> u16 {
+    match state {
+        FlowState::ESTABLISHED => timeouts.established,
+        FlowState::CLOSING => timeouts.closing,
+        FlowState::UDP => timeouts.udp,
+        _ => timeouts.syn,
+    }
+}
+
+/// Whether a flow has been silent for longer than its state allows.
+#[inline(always)]
+#[must_use]
+pub const fn expired(word: FlowWord, now: u16, timeouts: &TimeoutTicks) -> bool {
+    word.idle(now) > timeout(word.state(), timeouts)
+}
+
+/// Counts the end of a flow whose word was just exchanged away: its backend's transition, the bounds, its pin.
+#[inline(always)]
+pub fn ended<F: Family, E: Env>(env: &E, key: &KeyOf<F::Flows>, word: FlowWord, how: Transition) {
+    if word.live() {
+        env.transition(word.backend(), how);
+    }
+    leave_bounds::<F, E>(env, word);
+    if word.counted() {
+        release_pin::<F, E>(env, key);
+    }
+}
+
+/// Takes a flow out of the bound that its state counts in.
+#[inline(always)]
+pub fn leave_bounds<F: Family, E: Env>(env: &E, word: FlowWord) {
+    match word.state() {
+        FlowState::FRESH => env.gauge(F::FRESH, -1),
+        FlowState::UDP => env.gauge(F::UDP, -1),
+        _ => {}
+    }
+}
+
+/// Takes a flow out of its client's pin.
+#[inline(always)]
+pub fn release_pin<F: Family, E: Env>(env: &E, key: &KeyOf<F::Flows>) {
+    if let Some(listener) = listener::by_number(env, F::listener_of(key)) {
+        let client = F::mask(F::client_of(key), listener);
+        pin::release::<F, E>(env, &F::pin_key(client, listener.service()));
+    }
+}
+
+/// Takes slots of flows that have run out, and those of listeners that are no more.
+#[derive(Clone, Copy, Debug)]
+pub struct EvictExpired;
+
+impl EvictExpired {
+    /// Whether a flow with this key and word has run out.
+    #[inline(always)]
+    pub fn is_over<F: Family, E: Env>(env: &E, key: &KeyOf<F::Flows>, word: FlowWord) -> bool {
+        match listener::by_number(env, F::listener_of(key)) {
+            Some(listener) => is_expired_for(env, listener, word),
+            None => true,
+        }
+    }
+}
+
+#[inline(always)]
+fn is_expired_for<E: Env>(env: &E, listener: Listener<'_, E::Line>, word: FlowWord) -> bool {
+    expired(word, env.now().flow, &listener.timeouts())
+}
+
+/// [`EvictExpired`] for the flows of one family.
+#[derive(Debug)]
+pub struct EvictFlows<F>(pub core::marker::PhantomData<F>);
+
+impl<F: Family, E: Env> Evict<F::FlowSlots, E> for EvictFlows<F> {
+    #[inline(always)]
+    fn may_take(&self, env: &E, line: &E::Line, slot: usize, word: FlowWord) -> bool {
+        use super::key::Slots;
+        EvictExpired::is_over::<F, E>(env, &F::FlowSlots::key(line, slot, word), word)
+    }
+
+    #[inline(always)]
+    fn taken(&self, env: &E, line: &E::Line, slot: usize, word: FlowWord) {
+        use super::key::Slots;
+        ended::<F, E>(env, &F::FlowSlots::key(line, slot, word), word, Transition::Expired);
+    }
+}
+
+/// A small table's inserts take the oldest slot; nothing is counted.
+#[derive(Clone, Copy, Debug)]
+pub struct OldestGivesWay;
+
+impl<S: super::key::Slots, E: Env> Evict<S, E> for OldestGivesWay {
+    #[inline(always)]
+    fn may_take(&self, _env: &E, _line: &E::Line, _slot: usize, _word: S::Word) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    fn taken(&self, _env: &E, _line: &E::Line, _slot: usize, _word: S::Word) {}
+}

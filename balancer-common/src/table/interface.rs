@@ -1,0 +1,42 @@
+//! Interfaces, by a hash of their index: the own MAC address that a frame must be for.
+
+use super::{TableId, line::Line};
+use crate::env::Env;
+
+/// Lines of the table; an interface stands at its index modulo this, or within [`PROBES`] lines behind.
+pub const LINES: u32 = 64;
+/// Lines that a search looks at.
+pub const PROBES: u32 = 4;
+/// Word that holds the interface's index; 0 = free line.
+pub const WORD_INDEX: usize = 0;
+/// Word that holds its MAC address: low 48 bits, memory order.
+pub const WORD_MAC: usize = 1;
+
+/// An attached interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Its line in the table.
+    pub line: u16,
+    /// Its MAC address: low 48 bits, memory order.
+    pub mac: u64,
+}
+
+/// The interface with this index.
+#[inline(always)]
+pub fn find<E: Env>(env: &E, index: u32) -> Option<Interface> {
+    for probe in 0..PROBES {
+        let at = (index + probe) % LINES;
+        let line = env.line(TableId::Interfaces, at)?;
+        if line.load(WORD_INDEX) as u32 == index {
+            return Some(Interface { line: at as u16, mac: line.load(WORD_MAC) });
+        }
+    }
+    None
+}
+
+/// Index and MAC address of the interface in this line.
+#[inline(always)]
+pub fn at<E: Env>(env: &E, line: u16) -> Option<(u32, u64)> {
+    let line = env.line(TableId::Interfaces, line as u32)?;
+    Some((line.load(WORD_INDEX) as u32, line.load(WORD_MAC)))
+}

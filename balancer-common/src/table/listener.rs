@@ -1,0 +1,370 @@
+//! Listeners: the front-end addresses of services, found by a perfect hash that the agent builds.
+//!
+//! [`Root`] names the half of the index and of the listeners that is current, and the seed under which no two
+//! keys of that half meet, so that one look at the index and one at the line decide.
+
+use super::{TableId, line::Line, packed_number};
+use crate::{
+    env::Env,
+    hash::{HashKey, reduce},
+    state::{AffinityBy, Proto},
+};
+
+/// Listeners that there can be, the number 0 included, which names none.
+pub const MAX_LISTENERS: u32 = 4096;
+/// Places of one half of the index; with 4,095 keys a seed without a collision takes some 3,000 tries.
+pub const INDEX_PLACES: u32 = 1 << 20;
+
+/// A service address as two words in memory order (network order, loaded natively); v4 as `::ffff:a.b.c.d`.
+pub type WideAddress = [u64; 2];
+
+/// The wide form of a v4 address (network order loaded natively).
+#[inline(always)]
+#[must_use]
+pub const fn wide4(address: u32) -> WideAddress {
+    [0, (address as u64) << 32 | 0xffff_0000]
+}
+
+/// What is looked up: address, port (0 = any), protocol (0 with port 0: the address itself).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenerKey {
+    /// Service address.
+    pub address: WideAddress,
+    /// Port, host order; 0 for a wildcard listener and for the address itself.
+    pub port: u16,
+    /// IP protocol number; 0 for the address itself.
+    pub proto: u8,
+}
+
+impl ListenerKey {
+    /// The key that says "this is a service address", whatever the port.
+    #[inline(always)]
+    #[must_use]
+    pub const fn address_itself(address: WideAddress) -> Self {
+        Self { address, port: 0, proto: 0 }
+    }
+
+    /// Place in one half of the index, under a root's seed.
+    #[inline(always)]
+    #[must_use]
+    pub fn place(&self, key: &HashKey, root: Root) -> u32 {
+        let hash = key
+            .start()
+            .add::<0>(self.address[0] as u32)
+            .add::<1>((self.address[0] >> 32) as u32)
+            .add::<2>(self.address[1] as u32)
+            .add::<3>((self.address[1] >> 32) as u32)
+            .add::<4>(self.port as u32 | (self.proto as u32) << 16)
+            .add::<5>(root.seed())
+            .finish();
+        reduce(hash as u32, root.places())
+    }
+}
+
+/// The word that readers follow: half 1 · any wildcards 1 · log2 of the places 6 · seed 32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Root(pub u64);
+
+impl Root {
+    /// From its parts; `log2_places` is at most 20.
+    #[must_use]
+    pub const fn new(half: u32, wildcards: bool, log2_places: u32, seed: u32) -> Self {
+        Self(half as u64 & 1 | (wildcards as u64) << 1 | (log2_places as u64 & 63) << 2 | (seed as u64) << 32)
+    }
+
+    /// The current half, 0 or 1.
+    #[inline(always)]
+    #[must_use]
+    pub const fn half(self) -> u32 {
+        self.0 as u32 & 1
+    }
+
+    /// Whether any listener takes every port.
+    #[inline(always)]
+    #[must_use]
+    pub const fn wildcards(self) -> bool {
+        self.0 & 2 != 0
+    }
+
+    /// Places of the half that are in use.
+    #[inline(always)]
+    #[must_use]
+    pub const fn places(self) -> u32 {
+        1 << (self.0 >> 2 & 31)
+    }
+
+    /// Seed of the perfect hash.
+    #[inline(always)]
+    #[must_use]
+    pub const fn seed(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+}
+
+/// All that a packet needs to know of its listener and service, as the agent writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenerEntry {
+    /// What it listens on.
+    pub key: ListenerKey,
+    /// Its number, which is also its line.
+    pub listener: u16,
+    /// Number of its service; 0 for an address itself.
+    pub service: u16,
+    /// What affinity goes by.
+    pub by: AffinityBy,
+    /// Hash of the service's name: makes services differ in Maglev, the same on every host.
+    pub salt: u32,
+    /// Slots of the service's Maglev table.
+    pub maglev_size: u32,
+    /// Pin timeout in pin ticks, at most 24 bits.
+    pub affinity_timeout: u32,
+    /// Leading bits of a client's v4 address.
+    pub v4_prefix: u8,
+    /// Leading bits of a client's v6 address.
+    pub v6_prefix: u8,
+    /// Idle timeouts in flow ticks.
+    pub timeouts: TimeoutTicks,
+}
+
+/// Idle timeouts in flow ticks, at most 15 bits each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeoutTicks {
+    /// Fresh and embryonic flows.
+    pub syn: u16,
+    /// Established TCP flows.
+    pub established: u16,
+    /// Closing TCP flows.
+    pub closing: u16,
+    /// UDP flows.
+    pub udp: u16,
+}
+
+const FLAG_BY_CLIENT: u64 = 1;
+
+impl ListenerEntry {
+    /// The line: address 16 · (port 16, protocol 8, flags 8, listener 16, service 16) · (salt 32, affinity
+    /// timeout 32) · (syn, established, closing, udp: 16 each) · (Maglev size 32, v4 mask 32) · v6 mask 16.
+    #[must_use]
+    pub fn words(&self) -> [u64; 8] {
+        let flags = if self.by == AffinityBy::Client { FLAG_BY_CLIENT } else { 0 };
+        let names = u64::from(self.key.port)
+            | u64::from(self.key.proto) << 16
+            | flags << 24
+            | u64::from(self.listener) << 32
+            | u64::from(self.service) << 48;
+        let t = self.timeouts;
+        let timeouts = u64::from(t.syn)
+            | u64::from(t.established) << 16
+            | u64::from(t.closing) << 32
+            | u64::from(t.udp) << 48;
+        let v4_mask = u32::MAX.checked_shl(32 - u32::from(self.v4_prefix)).unwrap_or(0).to_be();
+        let v6_mask = u128::MAX.checked_shl(128 - u32::from(self.v6_prefix)).unwrap_or(0);
+        [
+            self.key.address[0],
+            self.key.address[1],
+            names,
+            u64::from(self.salt) | u64::from(self.affinity_timeout) << 32,
+            timeouts,
+            u64::from(self.maglev_size) | u64::from(v4_mask) << 32,
+            ((v6_mask >> 64) as u64).to_be(),
+            (v6_mask as u64).to_be(),
+        ]
+    }
+}
+
+/// A listener's line, read field by field.
+#[derive(Debug)]
+pub struct Listener<'a, L>(pub &'a L);
+
+impl<L> Clone for Listener<'_, L> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<L> Copy for Listener<'_, L> {}
+
+impl<L: Line> Listener<'_, L> {
+    /// Whether this line is for the key.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_for(&self, key: &ListenerKey) -> bool {
+        self.0.load_half(4) & 0x00ff_ffff == key.port as u32 | (key.proto as u32) << 16
+            && self.0.load(1) == key.address[1]
+            && self.0.load(0) == key.address[0]
+    }
+
+    /// Its key.
+    #[must_use]
+    pub fn key(&self) -> ListenerKey {
+        let half = self.0.load_half(4);
+        ListenerKey {
+            address: [self.0.load(0), self.0.load(1)],
+            port: half as u16,
+            proto: (half >> 16) as u8,
+        }
+    }
+
+    /// Whether it takes every port.
+    #[inline(always)]
+    #[must_use]
+    pub fn wildcard(&self) -> bool {
+        self.0.load_quarter(8) == 0
+    }
+
+    /// The transport protocol.
+    #[must_use]
+    pub fn proto(&self) -> Option<Proto> {
+        Proto::from_code((self.0.load_half(4) >> 16) as u8)
+    }
+
+    /// Whether clients are pinned.
+    #[inline(always)]
+    #[must_use]
+    pub fn by_client(&self) -> bool {
+        self.0.load(2) >> 24 & FLAG_BY_CLIENT != 0
+    }
+
+    /// Its number.
+    #[inline(always)]
+    #[must_use]
+    pub fn number(&self) -> u16 {
+        self.0.load_quarter(10)
+    }
+
+    /// Number of its service.
+    #[inline(always)]
+    #[must_use]
+    pub fn service(&self) -> u16 {
+        self.0.load_quarter(11)
+    }
+
+    /// Hash of the service's name.
+    #[inline(always)]
+    #[must_use]
+    pub fn salt(&self) -> u32 {
+        self.0.load_half(6)
+    }
+
+    /// Pin timeout in pin ticks.
+    #[inline(always)]
+    #[must_use]
+    pub fn affinity_timeout(&self) -> u32 {
+        self.0.load_half(7)
+    }
+
+    /// Idle timeouts in flow ticks.
+    #[inline(always)]
+    #[must_use]
+    pub fn timeouts(&self) -> TimeoutTicks {
+        let word = self.0.load(4);
+        TimeoutTicks {
+            syn: word as u16,
+            established: (word >> 16) as u16,
+            closing: (word >> 32) as u16,
+            udp: (word >> 48) as u16,
+        }
+    }
+
+    /// Slots of the service's Maglev table.
+    #[inline(always)]
+    #[must_use]
+    pub fn maglev_size(&self) -> u32 {
+        self.0.load_half(10)
+    }
+
+    /// Mask of a v4 client (network order loaded natively).
+    #[inline(always)]
+    #[must_use]
+    pub fn v4_mask(&self) -> u32 {
+        self.0.load_half(11)
+    }
+
+    /// Mask of a v6 client (network order loaded natively).
+    #[inline(always)]
+    #[must_use]
+    pub fn v6_mask(&self) -> [u64; 2] {
+        [self.0.load(6), self.0.load(7)]
+    }
+}
+
+/// The current root.
+#[inline(always)]
+pub fn root<E: Env>(env: &E) -> Root {
+    Root(env.line(TableId::Root, 0).map_or(0, |line| line.load(0)))
+}
+
+/// The listener with this exact key in the half that `root` names.
+#[inline(always)]
+pub fn find<'a, E: Env>(env: &'a E, root: Root, key: &ListenerKey) -> Option<Listener<'a, E::Line>> {
+    let place = key.place(&env.settings().index_key, root);
+    let lines = INDEX_PLACES / super::NUMBERS_PER_LINE;
+    let index = env.line(TableId::Index, root.half() * lines + place / super::NUMBERS_PER_LINE)?;
+    let line = packed_number(index, place);
+    if line == 0 {
+        return None;
+    }
+    let listener = Listener(env.line(TableId::Listeners, root.half() * MAX_LISTENERS + line as u32)?);
+    listener.is_for(key).then_some(listener)
+}
+
+/// The listener of a packet: the exact port, then a wildcard.
+#[inline(always)]
+pub fn find_for_packet<'a, E: Env>(env: &'a E, key: &ListenerKey) -> Option<Listener<'a, E::Line>> {
+    let root = root(env);
+    if let Some(listener) = find(env, root, key) {
+        return Some(listener);
+    }
+    if !root.wildcards() {
+        return None;
+    }
+    find(env, root, &ListenerKey { port: 0, ..*key })
+}
+
+/// Whether an address is a service's.
+#[inline(always)]
+pub fn is_service_address<E: Env>(env: &E, address: WideAddress) -> bool {
+    find(env, root(env), &ListenerKey::address_itself(address)).is_some()
+}
+
+/// The listener with this number in the current half: timeouts of a flow that is looked at without a packet.
+#[inline(always)]
+pub fn by_number<E: Env>(env: &E, number: u16) -> Option<Listener<'_, E::Line>> {
+    let half = root(env).half();
+    let listener = Listener(env.line(TableId::Listeners, half * MAX_LISTENERS + number as u32)?);
+    (number != 0 && listener.number() == number).then_some(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::line::HostLine;
+
+    #[test]
+    fn a_line_gives_back_what_was_written() {
+        let entry = ListenerEntry {
+            key: ListenerKey { address: wide4(0x0100_a8c0), port: 443, proto: 6 },
+            listener: 7,
+            service: 9,
+            by: AffinityBy::Client,
+            salt: 0xdead_beef,
+            maglev_size: 65_537,
+            affinity_timeout: 43_200,
+            v4_prefix: 24,
+            v6_prefix: 64,
+            timeouts: TimeoutTicks { syn: 15, established: 1758, closing: 8, udp: 30 },
+        };
+        let line = HostLine::default();
+        line.restore(&entry.words());
+        let read = Listener(&line);
+        assert!(read.is_for(&entry.key) && read.by_client() && !read.wildcard());
+        assert!(!read.is_for(&ListenerKey { port: 444, ..entry.key }));
+        assert!(!read.is_for(&ListenerKey { proto: 17, ..entry.key }));
+        assert_eq!((read.number(), read.service(), read.salt()), (7, 9, 0xdead_beef));
+        assert_eq!((read.maglev_size(), read.affinity_timeout()), (65_537, 43_200));
+        assert_eq!(read.v4_mask().to_ne_bytes(), [255, 255, 255, 0]);
+        assert_eq!(read.v6_mask(), [u64::MAX, 0]);
+        assert_eq!(read.timeouts(), entry.timeouts);
+        assert_eq!(read.key(), entry.key);
+    }
+}

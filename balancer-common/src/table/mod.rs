@@ -1,0 +1,106 @@
+//! The tables: lines of 64 bytes in shared memory, and the protocol by which kernel and agent share them.
+//!
+//! `docs/packet.md` shows their layout. A bucket is one line; a key has two of them, and one in the overflow.
+
+pub mod backend;
+pub mod bucket;
+pub mod flow;
+pub mod interface;
+pub mod key;
+pub mod line;
+pub mod listener;
+pub mod pin;
+pub mod service;
+pub mod words;
+
+/// Which array of lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TableId {
+    /// Flows of v4 clients.
+    Flows4,
+    /// Flows of v6 clients.
+    Flows6,
+    /// Embryonic flows of v4 clients.
+    Embryonic4,
+    /// Embryonic flows of v6 clients.
+    Embryonic6,
+    /// Pins of v4 clients.
+    Pins4,
+    /// Pins of v6 clients.
+    Pins6,
+    /// Tentative pins of v4 clients.
+    Tentative4,
+    /// Tentative pins of v6 clients.
+    Tentative6,
+    /// One line: which half of the listeners is current, see [`listener::Root`].
+    Root,
+    /// Packed 16-bit listener numbers by hash, two halves.
+    Index,
+    /// Listeners by number, two halves.
+    Listeners,
+    /// Services by number.
+    Services,
+    /// Packed 16-bit backend numbers, the pool of all Maglev tables.
+    Maglev,
+    /// Backends by number.
+    Backends,
+    /// Interfaces, hashed by their index.
+    Interfaces,
+    /// One line of shared gauges, see [`crate::env::Gauge`].
+    Gauges,
+}
+
+impl TableId {
+    /// Every table.
+    pub const ALL: &'static [Self] = &[
+        Self::Flows4,
+        Self::Flows6,
+        Self::Embryonic4,
+        Self::Embryonic6,
+        Self::Pins4,
+        Self::Pins6,
+        Self::Tentative4,
+        Self::Tentative6,
+        Self::Root,
+        Self::Index,
+        Self::Listeners,
+        Self::Services,
+        Self::Maglev,
+        Self::Backends,
+        Self::Interfaces,
+        Self::Gauges,
+    ];
+
+    /// Name of its map in the object and of its bpffs object.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Flows4 => "FLOWS4",
+            Self::Flows6 => "FLOWS6",
+            Self::Embryonic4 => "EMBRYONIC4",
+            Self::Embryonic6 => "EMBRYONIC6",
+            Self::Pins4 => "PINS4",
+            Self::Pins6 => "PINS6",
+            Self::Tentative4 => "TENTATIVE4",
+            Self::Tentative6 => "TENTATIVE6",
+            Self::Root => "ROOT",
+            Self::Index => "INDEX",
+            Self::Listeners => "LISTENERS",
+            Self::Services => "SERVICES",
+            Self::Maglev => "MAGLEV",
+            Self::Backends => "BACKENDS",
+            Self::Interfaces => "INTERFACES",
+            Self::Gauges => "GAUGES",
+        }
+    }
+}
+
+/// 16-bit numbers that one line of [`TableId::Index`] or [`TableId::Maglev`] packs.
+pub const NUMBERS_PER_LINE: u32 = 32;
+
+/// Reads one packed 16-bit number out of a line.
+#[inline(always)]
+pub fn packed_number<L: line::Line>(line: &L, place: u32) -> u16 {
+    let place = place % NUMBERS_PER_LINE;
+    line.load_quarter(place as usize)
+}

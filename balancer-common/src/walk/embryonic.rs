@@ -1,0 +1,265 @@
+//! Connections that are not yet flows: what must be seen before a flow and a pin are made.
+//!
+//! | packet | writes |
+//! |---|---|
+//! | SYN | an embryonic flow, and a tentative pin |
+//! | fitting segment after a SYN | promotion: flow, and pin |
+//! | segment of an unknown connection, first UDP datagram | an embryonic flow |
+//! | the next fitting segment, the third datagram | promotion |
+
+use super::{decision::Decision, family::Family, place};
+use crate::{
+    env::{Env, Transition},
+    parse::{
+        PROTO_TCP,
+        transport::{Segment, TcpFlags},
+    },
+    reason::Reason,
+    table::{
+        backend,
+        bucket::{self, Inserted, KeyOf, Place},
+        flow::{self, EvictFlows, OldestGivesWay},
+        key::Slots,
+        listener::Listener,
+        pin,
+        words::{FlowState, FlowWord, SlotWord},
+    },
+};
+use core::marker::PhantomData;
+
+/// How far behind the initial sequence number a segment may lie to show that its sender saw the answer.
+const WINDOW: u32 = 65_536;
+
+type Embryo<'a, E> = Place<'a, <E as Env>::Line, FlowWord>;
+
+#[inline(always)]
+fn find<'a, F: Family, E: Env>(env: &'a E, key: &KeyOf<F::Flows>) -> Option<Embryo<'a, E>> {
+    let hash = F::FlowSlots::hash(key, &env.settings().index_key);
+    bucket::find::<F::Embryonic, E>(env, hash, key)
+}
+
+/// Decides for a packet that no flow knows.
+#[inline(never)]
+pub fn decide<F: Family, E: Env>(
+    env: &E,
+    segment: &Segment<F::Address>,
+    listener: &Listener<'_, E::Line>,
+    key: &KeyOf<F::Flows>,
+) -> Decision {
+    let Some(mut embryo) = find::<F, E>(env, key) else {
+        return first::<F, E>(env, segment, listener, key);
+    };
+    let over = flow::expired(embryo.word, env.now().flow, &listener.timeouts());
+    let syn = segment.flags.any(TcpFlags::SYN);
+    if over || !backend::serving(env, embryo.word.backend()).flows() {
+        return again::<F, E>(env, segment, listener, &mut embryo);
+    }
+    if fits::<F, E>(segment, &embryo) {
+        return advance::<F, E>(env, segment, listener, key, &mut embryo);
+    }
+    if syn && !backend::serving(env, embryo.word.backend()).pinned() {
+        return again::<F, E>(env, segment, listener, &mut embryo);
+    }
+    if syn && F::FlowSlots::hint(embryo.line, embryo.slot) != segment.seq {
+        // A new attempt from the same port: its own initial sequence number counts.
+        F::FlowSlots::write_hint(embryo.line, embryo.slot, segment.seq);
+    }
+    Decision::forward(embryo.word.backend(), Reason::Embryonic)
+}
+
+/// Promotes if the packet completes an embryonic connection with this key; `None` if it does not.
+#[inline(never)]
+pub fn promote_if_fitting<F: Family, E: Env>(
+    env: &E,
+    segment: &Segment<F::Address>,
+    listener: &Listener<'_, E::Line>,
+    key: &KeyOf<F::Flows>,
+) -> Option<Decision> {
+    let mut embryo = find::<F, E>(env, key)?;
+    let usable = !flow::expired(embryo.word, env.now().flow, &listener.timeouts())
+        && backend::serving(env, embryo.word.backend()).flows();
+    if !usable || embryo.word.state() != FlowState::SYN || !fits::<F, E>(segment, &embryo) {
+        return None;
+    }
+    Some(advance::<F, E>(env, segment, listener, key, &mut embryo))
+}
+
+/// Whether a packet carries an embryonic connection on.
+#[inline(always)]
+fn fits<F: Family, E: Env>(segment: &Segment<F::Address>, embryo: &Embryo<'_, E>) -> bool {
+    if segment.proto != PROTO_TCP {
+        return true;
+    }
+    let offset = segment.seq.wrapping_sub(F::FlowSlots::hint(embryo.line, embryo.slot));
+    segment.flags.any(TcpFlags::ACK)
+        && !segment.flags.any(TcpFlags::SYN | TcpFlags::RST)
+        && offset >= 1
+        && offset <= WINDOW
+}
+
+/// The first packet of a connection.
+#[inline(always)]
+fn first<F: Family, E: Env>(
+    env: &E,
+    segment: &Segment<F::Address>,
+    listener: &Listener<'_, E::Line>,
+    key: &KeyOf<F::Flows>,
+) -> Decision {
+    let decision = place_packet::<F, E>(env, segment, listener);
+    let leaves_trace = !segment.flags.any(TcpFlags::FIN | TcpFlags::RST);
+    if decision.backend() != 0 && leaves_trace {
+        let word = first_word::<F>(segment).with_backend(decision.backend()).with_seen(env.now().flow);
+        let word = if listener.wildcard() { word.with_dport(segment.dport) } else { word };
+        let hash = F::FlowSlots::hash(key, &env.settings().index_key);
+        bucket::insert::<F::Embryonic, E, _>(env, hash, key, word, first_hint::<F>(segment), &OldestGivesWay);
+    }
+    decision
+}
+
+#[inline(always)]
+fn place_packet<F: Family, E: Env>(
+    env: &E,
+    segment: &Segment<F::Address>,
+    listener: &Listener<'_, E::Line>,
+) -> Decision {
+    if segment.proto != PROTO_TCP || segment.flags.any(TcpFlags::SYN) {
+        place::new_connection::<F, E>(env, segment, listener)
+    } else {
+        place::unknown_connection::<F, E>(env, segment, listener)
+    }
+}
+
+#[inline(always)]
+fn first_word<F: Family>(segment: &Segment<F::Address>) -> FlowWord {
+    let state = if segment.proto != PROTO_TCP {
+        FlowState::UDP_ONE
+    } else if segment.flags.any(TcpFlags::SYN) {
+        FlowState::SYN
+    } else {
+        FlowState::UNKNOWN
+    };
+    FlowWord(0).with_state(state)
+}
+
+/// What the next segment must lie behind: the initial sequence number, or one before a segment in mid-stream.
+#[inline(always)]
+fn first_hint<F: Family>(segment: &Segment<F::Address>) -> u32 {
+    if segment.flags.any(TcpFlags::SYN) { segment.seq } else { segment.seq.wrapping_sub(1) }
+}
+
+/// An embryonic connection whose backend may not serve it, or that has run out: placed again, in its slot.
+#[inline(always)]
+fn again<F: Family, E: Env>(
+    env: &E,
+    segment: &Segment<F::Address>,
+    listener: &Listener<'_, E::Line>,
+    embryo: &mut Embryo<'_, E>,
+) -> Decision {
+    let decision = place_packet::<F, E>(env, segment, listener);
+    if decision.backend() != 0 {
+        let word = first_word::<F>(segment)
+            .with_backend(decision.backend())
+            .with_seen(env.now().flow)
+            .with_dport(embryo.word.dport())
+            .in_slot_of(embryo.word);
+        embryo.change::<F::FlowSlots>(word);
+        F::FlowSlots::write_hint(embryo.line, embryo.slot, first_hint::<F>(segment));
+    }
+    decision
+}
+
+/// One step further: the second datagram only counts, everything else promotes.
+#[inline(always)]
+fn advance<F: Family, E: Env>(
+    env: &E,
+    segment: &Segment<F::Address>,
+    listener: &Listener<'_, E::Line>,
+    key: &KeyOf<F::Flows>,
+    embryo: &mut Embryo<'_, E>,
+) -> Decision {
+    let word = embryo.word;
+    if word.state() == FlowState::UDP_ONE {
+        embryo.change::<F::FlowSlots>(word.with_state(FlowState::UDP_TWO).with_seen(env.now().flow));
+        return Decision::forward(word.backend(), Reason::Embryonic);
+    }
+    if promote::<F, E>(env, segment, listener, key, word) {
+        bucket::free::<F::FlowSlots, _>(embryo.line, embryo.slot, word);
+        return Decision::forward(word.backend(), Reason::Promoted);
+    }
+    // Not tracked: it lives on as long as its packets keep it from being the oldest.
+    embryo.change::<F::FlowSlots>(word.with_seen(env.now().flow));
+    if word.state() == FlowState::UNKNOWN {
+        F::FlowSlots::write_hint(embryo.line, embryo.slot, segment.seq.wrapping_sub(1));
+    }
+    Decision::forward(word.backend(), Reason::Embryonic)
+}
+
+/// Makes the flow and holds its client's pin; whether the connection is tracked now.
+#[inline(never)]
+fn promote<F: Family, E: Env>(
+    env: &E,
+    segment: &Segment<F::Address>,
+    listener: &Listener<'_, E::Line>,
+    key: &KeyOf<F::Flows>,
+    embryo: FlowWord,
+) -> bool {
+    let tcp = segment.proto == PROTO_TCP;
+    let (gauge, limit, state) = if tcp {
+        (F::FRESH, env.settings().fresh_limit, FlowState::FRESH)
+    } else {
+        (F::UDP, env.settings().udp_limit, FlowState::UDP)
+    };
+    if env.gauge_value(gauge) >= limit {
+        env.gauge(F::UNTRACKED, 1);
+        return false;
+    }
+    let counted = hold_pin::<F, E>(env, listener, key, embryo.backend());
+    let word = FlowWord(0)
+        .with_backend(embryo.backend())
+        .with_state(state)
+        .with_counted(counted)
+        .with_dport(embryo.dport())
+        .with_seen(env.now().flow);
+    if record::<F, E>(env, key, word, segment.ack) {
+        env.gauge(gauge, 1);
+        env.transition(word.backend(), Transition::Opened);
+        return true;
+    }
+    if counted {
+        flow::release_pin::<F, E>(env, key);
+    }
+    env.gauge(F::UNTRACKED, 1);
+    false
+}
+
+/// Counts the flow in its client's pin, which is made or moved if need be.
+#[inline(never)]
+pub fn hold_pin<F: Family, E: Env>(
+    env: &E,
+    listener: &Listener<'_, E::Line>,
+    key: &KeyOf<F::Flows>,
+    backend: u16,
+) -> bool {
+    if !listener.by_client() {
+        return false;
+    }
+    let client = F::mask(F::client_of(key), *listener);
+    pin::hold::<F, E>(env, &F::pin_key(client, listener.service()), backend, listener.affinity_timeout())
+}
+
+/// Writes the flow: in place of an old one with the same key, or in a slot of its own.
+#[inline(never)]
+fn record<F: Family, E: Env>(env: &E, key: &KeyOf<F::Flows>, word: FlowWord, ack: u32) -> bool {
+    let hash = F::FlowSlots::hash(key, &env.settings().index_key);
+    if let Some(mut old) = bucket::find::<F::Flows, E>(env, hash, key) {
+        let before = old.word;
+        if !old.change::<F::FlowSlots>(word.in_slot_of(before)) {
+            return false;
+        }
+        F::FlowSlots::write_hint(old.line, old.slot, ack);
+        flow::ended::<F, E>(env, key, before, Transition::Expired);
+        return true;
+    }
+    let evict = EvictFlows::<F>(PhantomData);
+    matches!(bucket::insert::<F::Flows, E, _>(env, hash, key, word, ack, &evict), Inserted::New(_))
+}

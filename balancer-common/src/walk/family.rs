@@ -1,0 +1,234 @@
+//! The two address families: their tables, keys and masks.
+
+use crate::{
+    env::Gauge,
+    hash::Hash,
+    parse::transport::Segment,
+    settings::{Settings, Sizes},
+    table::{
+        TableId,
+        bucket::{KeyOf, Table},
+        key::{FlowKey4, FlowKey6, FlowSlots4, FlowSlots6, PinKey4, PinKey6, PinSlots4, PinSlots6, Slots},
+        line::Line,
+        listener::{Listener, WideAddress, wide4},
+        pin::PinService,
+        words::{FlowWord, PinWord},
+    },
+};
+
+macro_rules! table {
+    ($(#[$meta:meta])* $name:ident, $slots:ty, $id:ident, $small:literal, $sizes:ident) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name;
+
+        impl Table for $name {
+            type Slots = $slots;
+            const ID: TableId = TableId::$id;
+            const SMALL: bool = $small;
+
+            #[inline(always)]
+            fn sizes(settings: &Settings) -> &Sizes {
+                &settings.$sizes
+            }
+        }
+    };
+}
+
+table!(/// Flows of v4 clients.
+    Flows4, FlowSlots4, Flows4, false, flows4);
+table!(/// Embryonic flows of v4 clients.
+    Embryonic4, FlowSlots4, Embryonic4, true, flows4);
+table!(/// Pins of v4 clients.
+    Pins4, PinSlots4, Pins4, false, pins4);
+table!(/// Tentative pins of v4 clients.
+    Tentative4, PinSlots4, Tentative4, true, pins4);
+table!(/// Flows of v6 clients.
+    Flows6, FlowSlots6, Flows6, false, flows6);
+table!(/// Embryonic flows of v6 clients.
+    Embryonic6, FlowSlots6, Embryonic6, true, flows6);
+table!(/// Pins of v6 clients.
+    Pins6, PinSlots6, Pins6, false, pins6);
+table!(/// Tentative pins of v6 clients.
+    Tentative6, PinSlots6, Tentative6, true, pins6);
+
+/// An address family.
+pub trait Family: Copy + core::fmt::Debug {
+    /// An address, network order loaded natively.
+    type Address: Copy + PartialEq + core::fmt::Debug;
+    /// How its flow tables hold slots.
+    type FlowSlots: Slots<Word = FlowWord>;
+    /// How its pin tables hold slots.
+    type PinSlots: Slots<Word = PinWord, Key: PinService>;
+    /// Its flows.
+    type Flows: Table<Slots = Self::FlowSlots>;
+    /// Its embryonic flows.
+    type Embryonic: Table<Slots = Self::FlowSlots>;
+    /// Its pins.
+    type Pins: Table<Slots = Self::PinSlots>;
+    /// Its tentative pins.
+    type Tentative: Table<Slots = Self::PinSlots>;
+    /// Gauge of its fresh flows.
+    const FRESH: Gauge;
+    /// Gauge of its UDP flows.
+    const UDP: Gauge;
+    /// Gauge of its connections that could not be tracked.
+    const UNTRACKED: Gauge;
+
+    /// The address in 16 bytes, as listeners have it.
+    fn wide(address: Self::Address) -> WideAddress;
+    /// Key of a flow.
+    fn flow_key(source: Self::Address, sport: u16, listener: u16, dport: u16) -> KeyOf<Self::Flows>;
+    /// Key of a client's pin.
+    fn pin_key(client: Self::Address, service: u16) -> KeyOf<Self::Pins>;
+    /// The client of a flow: its source address, unmasked.
+    fn client_of(key: &KeyOf<Self::Flows>) -> Self::Address;
+    /// Source port of a flow.
+    fn sport_of(key: &KeyOf<Self::Flows>) -> u16;
+    /// Number of the listener of a flow.
+    fn listener_of(key: &KeyOf<Self::Flows>) -> u16;
+    /// The client prefix of a pin.
+    fn pinned_client(key: &KeyOf<Self::Pins>) -> Self::Address;
+    /// The part of an address that makes a client.
+    fn mask<L: Line>(address: Self::Address, listener: Listener<'_, L>) -> Self::Address;
+    /// Adds an address to a hash, at places 0 to 3.
+    fn hash(hash: Hash<'_>, address: Self::Address) -> Hash<'_>;
+
+    /// Key of the flow that a segment belongs to.
+    #[inline(always)]
+    fn segment_key<L: Line>(
+        segment: &Segment<Self::Address>,
+        listener: Listener<'_, L>,
+    ) -> KeyOf<Self::Flows> {
+        let dport = if listener.wildcard() { segment.dport } else { 0 };
+        Self::flow_key(segment.source, segment.sport, listener.number(), dport)
+    }
+}
+
+/// IPv4.
+#[derive(Clone, Copy, Debug)]
+pub struct V4;
+
+impl Family for V4 {
+    type Address = u32;
+    type FlowSlots = FlowSlots4;
+    type PinSlots = PinSlots4;
+    type Flows = Flows4;
+    type Embryonic = Embryonic4;
+    type Pins = Pins4;
+    type Tentative = Tentative4;
+    const FRESH: Gauge = Gauge::Fresh4;
+    const UDP: Gauge = Gauge::Udp4;
+    const UNTRACKED: Gauge = Gauge::Untracked4;
+
+    #[inline(always)]
+    fn wide(address: u32) -> WideAddress {
+        wide4(address)
+    }
+
+    #[inline(always)]
+    fn flow_key(source: u32, sport: u16, listener: u16, dport: u16) -> FlowKey4 {
+        FlowKey4::new(source, sport, listener, dport)
+    }
+
+    #[inline(always)]
+    fn pin_key(client: u32, service: u16) -> PinKey4 {
+        PinKey4::new(client, service)
+    }
+
+    #[inline(always)]
+    fn client_of(key: &FlowKey4) -> u32 {
+        key.source()
+    }
+
+    #[inline(always)]
+    fn sport_of(key: &FlowKey4) -> u16 {
+        key.sport()
+    }
+
+    #[inline(always)]
+    fn listener_of(key: &FlowKey4) -> u16 {
+        key.listener()
+    }
+
+    #[inline(always)]
+    fn pinned_client(key: &PinKey4) -> u32 {
+        key.client()
+    }
+
+    #[inline(always)]
+    fn mask<L: Line>(address: u32, listener: Listener<'_, L>) -> u32 {
+        address & listener.v4_mask()
+    }
+
+    #[inline(always)]
+    fn hash(hash: Hash<'_>, address: u32) -> Hash<'_> {
+        hash.add::<0>(address)
+    }
+}
+
+/// IPv6.
+#[derive(Clone, Copy, Debug)]
+pub struct V6;
+
+impl Family for V6 {
+    type Address = [u64; 2];
+    type FlowSlots = FlowSlots6;
+    type PinSlots = PinSlots6;
+    type Flows = Flows6;
+    type Embryonic = Embryonic6;
+    type Pins = Pins6;
+    type Tentative = Tentative6;
+    const FRESH: Gauge = Gauge::Fresh6;
+    const UDP: Gauge = Gauge::Udp6;
+    const UNTRACKED: Gauge = Gauge::Untracked6;
+
+    #[inline(always)]
+    fn wide(address: [u64; 2]) -> WideAddress {
+        address
+    }
+
+    #[inline(always)]
+    fn flow_key(source: [u64; 2], sport: u16, listener: u16, dport: u16) -> FlowKey6 {
+        FlowKey6::new(source, sport, listener, dport)
+    }
+
+    #[inline(always)]
+    fn pin_key(client: [u64; 2], service: u16) -> PinKey6 {
+        PinKey6::new(client, service)
+    }
+
+    #[inline(always)]
+    fn client_of(key: &FlowKey6) -> [u64; 2] {
+        key.source()
+    }
+
+    #[inline(always)]
+    fn sport_of(key: &FlowKey6) -> u16 {
+        key.sport()
+    }
+
+    #[inline(always)]
+    fn listener_of(key: &FlowKey6) -> u16 {
+        key.listener()
+    }
+
+    #[inline(always)]
+    fn pinned_client(key: &PinKey6) -> [u64; 2] {
+        key.client()
+    }
+
+    #[inline(always)]
+    fn mask<L: Line>(address: [u64; 2], listener: Listener<'_, L>) -> [u64; 2] {
+        let mask = listener.v6_mask();
+        [address[0] & mask[0], address[1] & mask[1]]
+    }
+
+    #[inline(always)]
+    fn hash(hash: Hash<'_>, address: [u64; 2]) -> Hash<'_> {
+        hash.add::<0>(address[0] as u32)
+            .add::<1>((address[0] >> 32) as u32)
+            .add::<2>(address[1] as u32)
+            .add::<3>((address[1] >> 32) as u32)
+    }
+}

@@ -1,0 +1,241 @@
+//! A packet of a known flow.
+
+use super::{decision::Decision, embryonic, family::Family, place};
+use crate::{
+    env::{Env, Transition},
+    parse::{
+        PROTO_TCP,
+        transport::{Segment, TcpFlags},
+    },
+    reason::Reason,
+    table::{
+        backend,
+        bucket::{KeyOf, Place},
+        flow,
+        key::Slots,
+        listener::Listener,
+        words::{FlowState, FlowWord},
+    },
+};
+
+/// Tries of a state change that another CPU may win meanwhile; a lost refresh is simply dropped.
+const TRIES: u32 = 3;
+
+/// A flow's slot.
+pub type FlowPlace<'a, L> = Place<'a, L, FlowWord>;
+
+/// Decides for a packet whose flow was found.
+#[inline(always)]
+pub fn decide<F: Family, E: Env>(
+    env: &E,
+    segment: &Segment<F::Address>,
+    listener: Listener<'_, E::Line>,
+    key: &KeyOf<F::Flows>,
+    mut place: FlowPlace<'_, E::Line>,
+) -> Decision {
+    let now = env.now().flow;
+    let word = place.word;
+    let special = TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST;
+    let steady = matches!(word.state(), FlowState::ESTABLISHED | FlowState::UDP);
+    if steady && !segment.flags.any(special) && backend::serving(env, word.backend()).flows() {
+        if word.seen() == now {
+            note_ack::<F, E>(segment, &place);
+            return Decision::forward(word.backend(), Reason::Flow);
+        }
+        if !flow::expired(word, now, &listener.timeouts()) {
+            // A refresh that another CPU's change beats is dropped: the next packet does it.
+            place.change::<F::FlowSlots>(word.with_seen(now));
+            note_ack::<F, E>(segment, &place);
+            return Decision::forward(word.backend(), Reason::Flow);
+        }
+    }
+    unsteady::<F, E>(env, segment, &listener, key, &mut place)
+}
+
+/// The client's ack is a hint for a later reset: written only when it advanced by less than 2^30.
+#[inline(always)]
+fn note_ack<F: Family, E: Env>(segment: &Segment<F::Address>, place: &FlowPlace<'_, E::Line>) {
+    if segment.proto != PROTO_TCP || !segment.flags.any(TcpFlags::ACK) {
+        return;
+    }
+    let advance = segment.ack.wrapping_sub(F::FlowSlots::hint(place.line, place.slot));
+    if advance != 0 && advance < 1 << 30 {
+        F::FlowSlots::write_hint(place.line, place.slot, segment.ack);
+    }
+}
+
+/// Everything that is not a packet of a settled flow to a serving backend.
+#[inline(never)]
+fn unsteady<F: Family, E: Env>(
+    env: &E,
+    segment: &Segment<F::Address>,
+    listener: &Listener<'_, E::Line>,
+    key: &KeyOf<F::Flows>,
+    place: &mut FlowPlace<'_, E::Line>,
+) -> Decision {
+    let word = place.word;
+    let over = flow::expired(word, env.now().flow, &listener.timeouts());
+    let serves = backend::serving(env, word.backend()).flows();
+    if segment.proto != PROTO_TCP {
+        if over {
+            return embryonic::decide::<F, E>(env, segment, listener, key);
+        }
+        return if serves {
+            touch::<F, E>(env, segment, key, place)
+        } else {
+            reroute::<F, E>(env, segment, listener, key, place)
+        };
+    }
+    let syn = segment.flags.any(TcpFlags::SYN);
+    let closing = word.state() == FlowState::CLOSING;
+    if over || syn && (closing || !serves) {
+        return embryonic::decide::<F, E>(env, segment, listener, key);
+    }
+    if (closing || !serves)
+        && let Some(decision) = embryonic::promote_if_fitting::<F, E>(env, segment, listener, key)
+    {
+        // The old flow's place was taken over by the new connection.
+        return decision;
+    }
+    if !serves {
+        return reroute::<F, E>(env, segment, listener, key, place);
+    }
+    if syn {
+        return Decision::forward(word.backend(), Reason::SynOnFlow);
+    }
+    touch::<F, E>(env, segment, key, place)
+}
+
+/// Advances the flow's state, and sees it.
+#[inline(always)]
+fn touch<F: Family, E: Env>(
+    env: &E,
+    segment: &Segment<F::Address>,
+    key: &KeyOf<F::Flows>,
+    place: &mut FlowPlace<'_, E::Line>,
+) -> Decision {
+    let now = env.now().flow;
+    for _ in 0..TRIES {
+        let old = place.word;
+        let new = next_word::<F, E>(segment, place, now);
+        if new == old || place.change::<F::FlowSlots>(new) {
+            if new != old {
+                crossed::<F, E>(env, segment, key, place, old, new);
+            }
+            break;
+        }
+        if !place.reload::<F::FlowSlots>() {
+            break;
+        }
+    }
+    if place.word.state() != FlowState::CLOSING {
+        note_ack::<F, E>(segment, place);
+    }
+    Decision::forward(place.word.backend(), Reason::Flow)
+}
+
+/// The word after this segment.
+#[inline(always)]
+fn next_word<F: Family, E: Env>(
+    segment: &Segment<F::Address>,
+    place: &FlowPlace<'_, E::Line>,
+    now: u16,
+) -> FlowWord {
+    let old = place.word;
+    let ends = segment.flags.any(TcpFlags::FIN | TcpFlags::RST);
+    let state = match old.state() {
+        FlowState::FRESH | FlowState::ESTABLISHED if ends => FlowState::CLOSING,
+        // Only a packet at least one tick later shows that the handshake was no accident.
+        FlowState::FRESH if old.seen() != now => FlowState::ESTABLISHED,
+        FlowState::CLOSING if !ends && revives::<F, E>(segment, place) => FlowState::ESTABLISHED,
+        same => same,
+    };
+    let live = !matches!(state, FlowState::CLOSING);
+    let new = old.with_state(state);
+    // A fresh flow's last-seen stands still until it is established, or closes.
+    let new = if state == FlowState::FRESH { new } else { new.with_seen(now) };
+    if live { new } else { new.with_counted(false) }
+}
+
+/// Whether a segment without FIN or RST shows that a closing flow is alive: it lies beyond the end that the FIN
+/// announced (remembered in place of the ack), or so far before it that the FIN was not of this connection.
+#[inline(always)]
+fn revives<F: Family, E: Env>(segment: &Segment<F::Address>, place: &FlowPlace<'_, E::Line>) -> bool {
+    let end = segment.seq.wrapping_add(segment.span);
+    let remembered = F::FlowSlots::hint(place.line, place.slot);
+    let behind = remembered.wrapping_sub(end);
+    behind >= 1 << 30
+}
+
+/// Counts what an exchange did.
+#[inline(always)]
+fn crossed<F: Family, E: Env>(
+    env: &E,
+    segment: &Segment<F::Address>,
+    key: &KeyOf<F::Flows>,
+    place: &FlowPlace<'_, E::Line>,
+    old: FlowWord,
+    new: FlowWord,
+) {
+    if old.state() == FlowState::FRESH && new.state() != FlowState::FRESH {
+        flow::leave_bounds::<F, E>(env, old);
+    }
+    if new.state() == FlowState::CLOSING && old.state() != FlowState::CLOSING {
+        // From now on the hint is the end that the client announced.
+        F::FlowSlots::write_hint(place.line, place.slot, segment.seq.wrapping_add(segment.span));
+        env.transition(old.backend(), Transition::Closed);
+        if old.counted() {
+            flow::release_pin::<F, E>(env, key);
+        }
+    }
+    if old.state() == FlowState::CLOSING && new.state() == FlowState::ESTABLISHED {
+        F::FlowSlots::write_hint(place.line, place.slot, segment.ack);
+        env.transition(new.backend(), Transition::Revived);
+    }
+}
+
+/// The flow's backend may not serve: chooses anew and moves the flow. A TCP client hears from the new backend,
+/// which knows no such connection and resets it.
+#[inline(always)]
+fn reroute<F: Family, E: Env>(
+    env: &E,
+    segment: &Segment<F::Address>,
+    listener: &Listener<'_, E::Line>,
+    key: &KeyOf<F::Flows>,
+    place: &mut FlowPlace<'_, E::Line>,
+) -> Decision {
+    let decision = place::new_connection::<F, E>(env, segment, listener);
+    let backend = decision.backend();
+    if backend == 0 {
+        return decision;
+    }
+    let old = place.word;
+    let new = old.with_backend(backend).with_seen(env.now().flow).with_counted(false);
+    if place.change::<F::FlowSlots>(new) {
+        move_counts::<F, E>(env, listener, key, place, old);
+    }
+    Decision::forward(backend, Reason::Rehashed)
+}
+
+/// Counts a moved flow at its new backend, and in the pin, which moves with it.
+#[inline(always)]
+fn move_counts<F: Family, E: Env>(
+    env: &E,
+    listener: &Listener<'_, E::Line>,
+    key: &KeyOf<F::Flows>,
+    place: &mut FlowPlace<'_, E::Line>,
+    old: FlowWord,
+) {
+    if old.live() {
+        env.transition(old.backend(), Transition::Closed);
+        env.transition(place.word.backend(), Transition::Opened);
+    }
+    if old.counted() {
+        flow::release_pin::<F, E>(env, key);
+        let counted = embryonic::hold_pin::<F, E>(env, listener, key, place.word.backend());
+        let word = place.word;
+        if counted && !place.change::<F::FlowSlots>(word.with_counted(true)) {
+            flow::release_pin::<F, E>(env, key);
+        }
+    }
+}
