@@ -35,7 +35,7 @@ impl HashKey {
     }
 }
 
-/// A hash under way: one [`Hash::add`] a piece, each with the number of its place.
+/// A hash under way: one [`Hash::piece`] each, each with the number of its place.
 #[derive(Clone, Copy, Debug)]
 pub struct Hash<'a> {
     key: &'a HashKey,
@@ -46,7 +46,7 @@ impl Hash<'_> {
     /// Adds the 32-bit piece of place `PLACE` (0 to 5).
     #[inline(always)]
     #[must_use]
-    pub fn add<const PLACE: usize>(self, piece: u32) -> Self {
+    pub fn piece<const PLACE: usize>(self, piece: u32) -> Self {
         const { assert!(PLACE < 6) };
         let product = self.key.words[1 + PLACE].wrapping_mul(piece as u64);
         Self { sum: self.sum.wrapping_add(product), ..self }
@@ -89,7 +89,7 @@ mod tests {
         let key = HashKey::from_seed(&[seed; 16]);
         let mut buckets: Vec<u32> = vec![0; 1024];
         for input in inputs {
-            buckets[reduce(key.start().add::<0>(input).finish() as u32, 1024) as usize] += 1;
+            buckets[reduce(key.start().piece::<0>(input).finish() as u32, 1024) as usize] += 1;
         }
         buckets.into_iter().max().unwrap_or(0)
     }
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn another_key_gives_another_order() {
-        let place = |seed: u8, i: u32| HashKey::from_seed(&[seed; 16]).start().add::<0>(i).finish() >> 54;
+        let place = |seed: u8, i: u32| HashKey::from_seed(&[seed; 16]).start().piece::<0>(i).finish() >> 54;
         let same = (0..10_000).filter(|i| place(1, *i) == place(2, *i)).count();
         // 1 in 1,024 by chance.
         assert!(same < 40, "{same} of 10,000 inputs land in the same bucket under two keys");

@@ -82,7 +82,7 @@ impl Dimensions {
             TableId::Listeners => 2 * MAX_LISTENERS,
             TableId::Services => MAX_SERVICES,
             TableId::Maglev => self.maglev_lines,
-            TableId::Backends => MAX_BACKENDS,
+            TableId::Backends | TableId::Ledger => MAX_BACKENDS,
             TableId::Interfaces => interface::LINES,
         }
     }

@@ -1,2 +1,62 @@
-//! x
-fn main() {}
+//! The XDP program: `balancer-common`'s walk over the kernel's maps.
+//!
+//! Nothing is decided here. [`ctx`] holds the only packet pointers, [`maps`] every map, [`world`] ties both to
+//! the traits of the shared code, [`atomic`] the one atomic operation that the compiler has no safe name for.
+#![no_std]
+#![no_main]
+#![expect(internal_features, reason = "64-bit compare-and-swap has no stable name for this target")]
+#![feature(core_intrinsics)]
+
+mod atomic;
+mod ctx;
+mod maps;
+mod world;
+
+use aya_ebpf::{
+    bindings::xdp_action,
+    helpers::{bpf_jiffies64, bpf_ktime_get_ns, bpf_redirect},
+    macros::xdp,
+    programs::XdpContext,
+};
+use balancer_common::walk::{decision::Verdict, walk};
+use ctx::Frame;
+use world::Kernel;
+
+/// Forwards packets to service addresses; everything else passes untouched.
+#[xdp]
+pub(crate) fn balancer(ctx: XdpContext) -> u32 {
+    match walk(&Kernel, &mut Frame::new(&ctx)) {
+        Verdict::Pass => xdp_action::XDP_PASS,
+        Verdict::Drop => xdp_action::XDP_DROP,
+        Verdict::Tx => xdp_action::XDP_TX,
+        // SAFETY: the helper takes an interface index and flags, and touches no memory of ours.
+        Verdict::Redirect(index) => unsafe { bpf_redirect(index, 0) as u32 },
+    }
+}
+
+/// Writes jiffies and the monotonic clock (nanoseconds), eight bytes each, over the first 16 bytes of the frame:
+/// the agent runs it by `BPF_PROG_TEST_RUN` alone, to learn how long a jiffy is.
+#[xdp]
+pub(crate) fn clock(ctx: XdpContext) -> u32 {
+    let start = ctx.data();
+    if start + 16 > ctx.data_end() {
+        return xdp_action::XDP_ABORTED;
+    }
+    let words = start as *mut u64;
+    // SAFETY: sixteen bytes from `start` lie within the frame; the helpers only read clocks.
+    unsafe {
+        words.write_unaligned(bpf_jiffies64());
+        words.add(1).write_unaligned(bpf_ktime_get_ns());
+    }
+    xdp_action::XDP_PASS
+}
+
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    // The verifier refuses a program that could get here.
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

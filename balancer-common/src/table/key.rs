@@ -94,9 +94,9 @@ impl Slots for FlowSlots4 {
     #[inline(always)]
     fn hash(key: &FlowKey4, hash: &HashKey) -> u64 {
         hash.start()
-            .add::<0>(key.packed as u32)
-            .add::<1>((key.packed >> 32) as u32)
-            .add::<2>(key.dport as u32)
+            .piece::<0>(key.packed as u32)
+            .piece::<1>((key.packed >> 32) as u32)
+            .piece::<2>(key.dport as u32)
             .finish()
     }
 
@@ -186,12 +186,12 @@ impl Slots for FlowSlots6 {
     #[inline(always)]
     fn hash(key: &FlowKey6, hash: &HashKey) -> u64 {
         hash.start()
-            .add::<0>(key.source[0] as u32)
-            .add::<1>((key.source[0] >> 32) as u32)
-            .add::<2>(key.source[1] as u32)
-            .add::<3>((key.source[1] >> 32) as u32)
-            .add::<4>(key.tail)
-            .add::<5>(key.dport as u32)
+            .piece::<0>(key.source[0] as u32)
+            .piece::<1>((key.source[0] >> 32) as u32)
+            .piece::<2>(key.source[1] as u32)
+            .piece::<3>((key.source[1] >> 32) as u32)
+            .piece::<4>(key.tail)
+            .piece::<5>(key.dport as u32)
             .finish()
     }
 
@@ -261,7 +261,7 @@ impl Slots for PinSlots4 {
 
     #[inline(always)]
     fn hash(key: &PinKey4, hash: &HashKey) -> u64 {
-        hash.start().add::<0>(key.0 as u32).add::<1>((key.0 >> 32) as u32).finish()
+        hash.start().piece::<0>(key.0 as u32).piece::<1>((key.0 >> 32) as u32).finish()
     }
 
     #[inline(always)]
@@ -336,11 +336,11 @@ impl Slots for PinSlots6 {
     #[inline(always)]
     fn hash(key: &PinKey6, hash: &HashKey) -> u64 {
         hash.start()
-            .add::<0>(key.client[0] as u32)
-            .add::<1>((key.client[0] >> 32) as u32)
-            .add::<2>(key.client[1] as u32)
-            .add::<3>((key.client[1] >> 32) as u32)
-            .add::<4>(key.service as u32)
+            .piece::<0>(key.client[0] as u32)
+            .piece::<1>((key.client[0] >> 32) as u32)
+            .piece::<2>(key.client[1] as u32)
+            .piece::<3>((key.client[1] >> 32) as u32)
+            .piece::<4>(key.service as u32)
             .finish()
     }
 

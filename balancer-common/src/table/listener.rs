@@ -50,12 +50,12 @@ impl ListenerKey {
     pub fn place(&self, key: &HashKey, root: Root) -> u32 {
         let hash = key
             .start()
-            .add::<0>(self.address[0] as u32)
-            .add::<1>((self.address[0] >> 32) as u32)
-            .add::<2>(self.address[1] as u32)
-            .add::<3>((self.address[1] >> 32) as u32)
-            .add::<4>(self.port as u32 | (self.proto as u32) << 16)
-            .add::<5>(root.seed())
+            .piece::<0>(self.address[0] as u32)
+            .piece::<1>((self.address[0] >> 32) as u32)
+            .piece::<2>(self.address[1] as u32)
+            .piece::<3>((self.address[1] >> 32) as u32)
+            .piece::<4>(self.port as u32 | (self.proto as u32) << 16)
+            .piece::<5>(root.seed())
             .finish();
         reduce(hash as u32, root.places())
     }

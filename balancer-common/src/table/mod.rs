@@ -48,6 +48,8 @@ pub enum TableId {
     Interfaces,
     /// One line of shared gauges, see [`crate::env::Gauge`].
     Gauges,
+    /// Transitions that the agent made, by backend number.
+    Ledger,
 }
 
 impl TableId {
@@ -69,6 +71,7 @@ impl TableId {
         Self::Backends,
         Self::Interfaces,
         Self::Gauges,
+        Self::Ledger,
     ];
 
     /// Name of its map in the object and of its bpffs object.
@@ -91,6 +94,7 @@ impl TableId {
             Self::Backends => "BACKENDS",
             Self::Interfaces => "INTERFACES",
             Self::Gauges => "GAUGES",
+            Self::Ledger => "LEDGER",
         }
     }
 }

@@ -35,11 +35,11 @@ pub fn client_hash<F: Family, E: Env>(
 ) -> u64 {
     let hash = env.settings().maglev_key.start();
     if listener.by_client() {
-        F::hash(hash, F::mask(segment.source, listener)).add::<5>(listener.salt()).finish()
+        F::hash(hash, F::mask(segment.source, listener)).piece::<5>(listener.salt()).finish()
     } else {
         F::hash(hash, segment.source)
-            .add::<4>(u32::from(segment.sport) << 16 | u32::from(segment.dport))
-            .add::<5>(listener.salt())
+            .piece::<4>(u32::from(segment.sport) << 16 | u32::from(segment.dport))
+            .piece::<5>(listener.salt())
             .finish()
     }
 }

@@ -93,8 +93,7 @@ fn fits<F: Family, E: Env>(segment: &Segment<F::Address>, embryo: &Embryo<'_, E>
     let offset = segment.seq.wrapping_sub(F::FlowSlots::hint(embryo.line, embryo.slot));
     segment.flags.any(TcpFlags::ACK)
         && !segment.flags.any(TcpFlags::SYN | TcpFlags::RST)
-        && offset >= 1
-        && offset <= WINDOW
+        && (1..=WINDOW).contains(&offset)
 }
 
 /// The first packet of a connection.

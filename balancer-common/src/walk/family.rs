@@ -163,7 +163,7 @@ impl Family for V4 {
 
     #[inline(always)]
     fn hash(hash: Hash<'_>, address: u32) -> Hash<'_> {
-        hash.add::<0>(address)
+        hash.piece::<0>(address)
     }
 }
 
@@ -226,9 +226,9 @@ impl Family for V6 {
 
     #[inline(always)]
     fn hash(hash: Hash<'_>, address: [u64; 2]) -> Hash<'_> {
-        hash.add::<0>(address[0] as u32)
-            .add::<1>((address[0] >> 32) as u32)
-            .add::<2>(address[1] as u32)
-            .add::<3>((address[1] >> 32) as u32)
+        hash.piece::<0>(address[0] as u32)
+            .piece::<1>((address[0] >> 32) as u32)
+            .piece::<2>(address[1] as u32)
+            .piece::<3>((address[1] >> 32) as u32)
     }
 }

@@ -1,0 +1,53 @@
+//! Every map of the program.
+//!
+//! | map | key → value | who writes | who reads | when full |
+//! |---|---|---|---|---|
+//! | `FLOWS4/6` | line → bucket of flows | packets; the agent frees | packets, agent | the connection stays embryonic, counted |
+//! | `EMBRYONIC4/6` | line → bucket of embryonic flows | packets | packets, agent | the oldest gives way |
+//! | `PINS4/6` | line → bucket of pins | packets; the agent frees | packets, agent | the client is not pinned, counted |
+//! | `TENTATIVE4/6` | line → bucket of tentative pins | packets | packets | the oldest gives way |
+//! | `ROOT` | 0 → which half of the listeners is current | agent | packets | |
+//! | `INDEX` | line → listener numbers by hash, two halves | agent | packets | |
+//! | `LISTENERS` | number → listener, two halves | agent | packets | |
+//! | `SERVICES` | number → Maglev tables and pin timeout | agent | packets | |
+//! | `MAGLEV` | line → backend numbers, the pool of all tables | agent | packets | |
+//! | `BACKENDS` | number → state and next hop | agent | packets | |
+//! | `INTERFACES` | hash of index → index and MAC address | agent | packets | |
+//! | `GAUGES` | 0 → shared numbers | packets, agent | packets, agent | |
+//! | `LEDGER` | backend → transitions that the agent made | agent | agent | |
+//! | `TRAFFIC` | backend → counters of this CPU | packets | agent | |
+//! | `REASONS` | reason → packets of this CPU | packets | agent | |
+//!
+//! All lines are 64 bytes; the sizes here are placeholders, the agent sets them before load. Lines are
+//! mmap-able because only then a line is one cache line (a plain array's values start in the middle of one).
+
+use aya_ebpf::{
+    btf_maps::{Array, PerCpuArray},
+    macros::btf_map,
+};
+
+/// `BPF_F_MMAPABLE` (Linux 5.5).
+const MMAPABLE: usize = 1 << 10;
+
+/// A table of lines.
+pub(crate) type Lines = Array<[u64; 8], 1, MMAPABLE>;
+
+macro_rules! lines {
+    ($($name:ident),* $(,)?) => {
+        $(#[btf_map]
+        pub(crate) static $name: Lines = Array::new();)*
+    };
+}
+
+lines! {
+    FLOWS4, FLOWS6, EMBRYONIC4, EMBRYONIC6, PINS4, PINS6, TENTATIVE4, TENTATIVE6,
+    ROOT, INDEX, LISTENERS, SERVICES, MAGLEV, BACKENDS, INTERFACES, GAUGES, LEDGER,
+}
+
+/// Counters of a backend on this CPU: packets, bytes, opened, closed, expired, revived, two spare.
+#[btf_map]
+pub(crate) static TRAFFIC: PerCpuArray<[u64; 8], 1> = PerCpuArray::new();
+
+/// Packets by reason on this CPU.
+#[btf_map]
+pub(crate) static REASONS: PerCpuArray<u64, 1> = PerCpuArray::new();

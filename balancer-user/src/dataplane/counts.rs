@@ -1,0 +1,75 @@
+//! Counters of backends and reasons: those of the packet path, by CPU, and those of the agent.
+
+use balancer_common::{env::Transition, reason::Reason, table::line::Line};
+
+/// Places in a backend's counters; `docs/packet.md` shows them.
+const PACKETS: usize = 0;
+const BYTES: usize = 1;
+const TRANSITIONS: usize = 2;
+
+/// A backend's counters since the maps were made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BackendCounts {
+    /// Packets sent to it.
+    pub packets: u64,
+    /// Bytes sent to it, whole frames.
+    pub bytes: u64,
+    /// Flows that began.
+    pub opened: u64,
+    /// Flows that its clients ended, or that moved away.
+    pub closed: u64,
+    /// Flows that ran out.
+    pub expired: u64,
+    /// Closing flows that turned out to be alive.
+    pub revived: u64,
+}
+
+impl BackendCounts {
+    /// Flows that live now.
+    #[must_use]
+    pub fn live(&self) -> u64 {
+        (self.opened + self.revived).saturating_sub(self.closed + self.expired)
+    }
+
+    /// Adds the counters of one CPU, or of the agent.
+    pub(super) fn add(&mut self, words: &[u64; 8]) {
+        let transition = |one: Transition| words[TRANSITIONS + one as usize];
+        self.packets = self.packets.wrapping_add(words[PACKETS]);
+        self.bytes = self.bytes.wrapping_add(words[BYTES]);
+        self.opened = self.opened.wrapping_add(transition(Transition::Opened));
+        self.closed = self.closed.wrapping_add(transition(Transition::Closed));
+        self.expired = self.expired.wrapping_add(transition(Transition::Expired));
+        self.revived = self.revived.wrapping_add(transition(Transition::Revived));
+    }
+}
+
+/// Counts a transition in a line of the ledger.
+pub(super) fn note(line: &impl Line, transition: Transition) {
+    line.add(TRANSITIONS + transition as usize, 1);
+}
+
+/// Where the packet path's counters come from.
+pub(super) trait PacketCounters: Send {
+    /// Counters of a backend, a set of words for each CPU.
+    fn backend(&self, number: u16) -> Vec<[u64; 8]>;
+    /// Packets with this reason, all CPUs.
+    fn reason(&self, reason: Reason) -> u64;
+    /// Clears a backend's counters: its number is given to another.
+    fn clear(&mut self, number: u16);
+}
+
+/// No packet path: tables in heap memory.
+#[derive(Debug)]
+pub(super) struct NoPackets;
+
+impl PacketCounters for NoPackets {
+    fn backend(&self, _number: u16) -> Vec<[u64; 8]> {
+        Vec::new()
+    }
+
+    fn reason(&self, _reason: Reason) -> u64 {
+        0
+    }
+
+    fn clear(&mut self, _number: u16) {}
+}

@@ -1,0 +1,105 @@
+//! Writes the listeners: a perfect hash in the idle half, then one store that switches.
+
+use super::{Dataplane, DataplaneError, tables::Tables};
+use crate::sys;
+use balancer_common::{
+    hash::HashKey,
+    table::{
+        NUMBERS_PER_LINE, TableId,
+        line::{HostLine, Line},
+        listener::{
+            self, INDEX_PLACES, Listener, ListenerEntry, ListenerKey, MAX_LISTENERS, Root, WideAddress,
+        },
+    },
+};
+use std::collections::BTreeSet;
+
+/// Seeds that are tried; with the places chosen below a few thousand suffice.
+const SEEDS: u32 = 1 << 22;
+const MAX_LOG2_PLACES: u32 = INDEX_PLACES.ilog2();
+const MIN_LOG2_PLACES: u32 = 6;
+
+/// Every listener of the current half, without the bare addresses.
+pub(super) fn current(tables: &Tables) -> Vec<(u16, ListenerKey, u16)> {
+    let half = listener::root(tables).half() as usize * MAX_LISTENERS as usize;
+    tables.lines(TableId::Listeners)[half..half + MAX_LISTENERS as usize]
+        .iter()
+        .map(Listener)
+        .filter(|one| one.number() != 0 && one.service() != 0)
+        .map(|one| (one.number(), one.key(), one.service()))
+        .collect()
+}
+
+impl Dataplane {
+    /// Replaces all listeners at once. The bare service addresses are entered beside them, under numbers from the
+    /// upper end of the number space.
+    ///
+    /// # Errors
+    /// If there is no room, or the kernel cannot say when the last reader has left.
+    pub fn set_listeners(&mut self, listeners: &[ListenerEntry]) -> Result<(), DataplaneError> {
+        let entries = with_addresses(listeners)?;
+        let old = listener::root(&self.tables);
+        let half = 1 - old.half();
+        let key = &self.tables.settings.index_key;
+        let root = perfect(&entries, key, half).ok_or(DataplaneError::NoSeed { keys: entries.len() })?;
+        // Packets that still read this half since the switch before.
+        sys::wait_for_readers().map_err(DataplaneError::Membarrier)?;
+        self.write_half(&entries, root);
+        self.tables.lines(TableId::Root)[0].store(0, root.0);
+        Ok(())
+    }
+
+    fn write_half(&self, entries: &[ListenerEntry], root: Root) {
+        let half = root.half() as usize;
+        let lines = MAX_LISTENERS as usize;
+        let lines = &self.tables.lines(TableId::Listeners)[half * lines..(half + 1) * lines];
+        let places = (INDEX_PLACES / NUMBERS_PER_LINE) as usize;
+        let index = &self.tables.lines(TableId::Index)[half * places..(half + 1) * places];
+        for line in lines.iter().chain(index) {
+            line.restore(&[0; 8]);
+        }
+        for entry in entries {
+            lines[usize::from(entry.listener)].restore(&entry.words());
+            let place = entry.key.place(&self.tables.settings.index_key, root);
+            store_number(&index[(place / NUMBERS_PER_LINE) as usize], place, entry.listener);
+        }
+    }
+}
+
+/// Writes one packed 16-bit number.
+pub(super) fn store_number(line: &HostLine, place: u32, number: u16) {
+    let place = (place % NUMBERS_PER_LINE) as usize;
+    let shift = place % 4 * 16;
+    let word = line.load(place / 4) & !(0xffff << shift) | u64::from(number) << shift;
+    line.store(place / 4, word);
+}
+
+/// The listeners, and an entry for each of their addresses.
+fn with_addresses(listeners: &[ListenerEntry]) -> Result<Vec<ListenerEntry>, DataplaneError> {
+    let addresses: BTreeSet<WideAddress> = listeners.iter().map(|one| one.key.address).collect();
+    if listeners.len().max(addresses.len()) >= MAX_LISTENERS as usize / 2 {
+        return Err(DataplaneError::TooManyListeners { listeners: listeners.len() });
+    }
+    let mut entries = listeners.to_vec();
+    for (address, number) in addresses.into_iter().zip((0..MAX_LISTENERS as u16).rev()) {
+        let Some(any) = listeners.iter().find(|one| one.key.address == address) else { continue };
+        let key = ListenerKey::address_itself(address);
+        entries.push(ListenerEntry { key, listener: number, service: 0, ..*any });
+    }
+    Ok(entries)
+}
+
+/// A root whose seed keeps all keys apart.
+fn perfect(entries: &[ListenerEntry], key: &HashKey, half: u32) -> Option<Root> {
+    let wildcards = entries.iter().any(|one| one.key.port == 0 && one.key.proto != 0);
+    // About four pairs meet under a random seed: one seed in e^4 keeps all apart.
+    let places = (entries.len() * entries.len() / 8).max(1).next_power_of_two().ilog2();
+    let log2 = places.clamp(MIN_LOG2_PLACES, MAX_LOG2_PLACES);
+    let mut taken = vec![u32::MAX; 1 << log2];
+    (0..SEEDS).map(|seed| Root::new(half, wildcards, log2, seed)).find(|root| {
+        entries.iter().all(|entry| {
+            let place = &mut taken[entry.key.place(key, *root) as usize];
+            std::mem::replace(place, root.seed()) != root.seed()
+        })
+    })
+}

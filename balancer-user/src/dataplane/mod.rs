@@ -1,0 +1,280 @@
+//! The tables and the program, as the agent uses them.
+//!
+//! [`Dataplane`] is the one owner. Its tables are the kernel's maps, mapped into the agent, or heap memory in
+//! tests; everything above the maps is the same code. Every write is atomic for the packets that read meanwhile.
+
+mod clock;
+mod counts;
+mod explain;
+mod kernel;
+mod listeners;
+mod maglev;
+mod query;
+mod sweep;
+mod tables;
+
+pub use clock::Clock;
+pub use counts::BackendCounts;
+pub use explain::{By, Explanation};
+pub use kernel::{Attached, DataplaneError, OpenOptions, detach, xdp_object};
+pub use query::{FlowFilter, FlowRow, PinFilter, PinRow};
+pub use sweep::{Named, Sweep};
+
+use crate::sys::Region;
+use balancer_common::{
+    env::{Env, Gauge},
+    layout::Dimensions,
+    reason::Reason,
+    table::{
+        TableId,
+        backend::{self, BackendState, NextHop},
+        interface,
+        line::Line,
+        listener::{self, ListenerKey},
+        service,
+    },
+};
+use counts::{NoPackets, PacketCounters};
+use kernel::Kernel;
+use std::time::Instant;
+use tables::Tables;
+
+/// The tables, and the program on its interfaces.
+pub struct Dataplane {
+    tables: Tables,
+    counters: Box<dyn PacketCounters>,
+    kernel: Option<Kernel>,
+    adopted: Adopted,
+}
+
+/// What was found in the tables when they were opened.
+#[derive(Clone, Debug, Default)]
+pub struct Adopted {
+    /// The maps were only just made.
+    pub fresh: bool,
+    /// Every backend number whose line is not empty.
+    pub backends: Vec<AdoptedBackend>,
+    /// Number and identity of every service.
+    pub services: Vec<(u16, u64)>,
+    /// Number, key and service number of every listener.
+    pub listeners: Vec<(u16, ListenerKey, u16)>,
+    /// The seed that the Maglev tables were made with, before this start.
+    pub hash_seed: Option<[u8; 16]>,
+}
+
+/// A backend's line as it was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AdoptedBackend {
+    /// Its number.
+    pub number: u16,
+    /// Hash of its name.
+    pub identity: u64,
+    /// Its state.
+    pub state: BackendState,
+    /// Its next hop.
+    pub next_hop: NextHop,
+}
+
+/// The shared gauges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gauges {
+    /// Fresh TCP flows, v4 and v6.
+    pub fresh: [u64; 2],
+    /// UDP flows, v4 and v6.
+    pub udp: [u64; 2],
+    /// Connections that could not be tracked, v4 and v6.
+    pub untracked: [u64; 2],
+    /// Pins that found no room.
+    pub pins_lost: u64,
+}
+
+impl Dataplane {
+    /// In heap memory, without a packet path.
+    #[must_use]
+    pub fn in_memory(dimensions: Dimensions, hash_seed: [u8; 16]) -> Self {
+        let regions = TableId::ALL.iter().map(|table| Region::heap(dimensions.lines(*table))).collect();
+        let clock = Clock::new(250, 1 << 32, Instant::now());
+        Self::over(regions, dimensions, hash_seed, clock, Box::new(NoPackets))
+    }
+
+    fn over(
+        regions: Vec<Region>,
+        dimensions: Dimensions,
+        hash_seed: [u8; 16],
+        clock: Clock,
+        counters: Box<dyn PacketCounters>,
+    ) -> Self {
+        let (tables, fresh) = Tables::new(regions, dimensions, hash_seed, clock);
+        let adopted = Adopted { fresh, ..adopt(&tables) };
+        Self { tables, counters, kernel: None, adopted }
+    }
+
+    /// What was found when the tables were opened.
+    #[must_use]
+    pub fn adopted(&self) -> &Adopted {
+        &self.adopted
+    }
+
+    /// Sizes of the tables as they are.
+    #[must_use]
+    pub fn dimensions(&self) -> Dimensions {
+        self.tables.dimensions
+    }
+
+    /// The seed of the Maglev tables.
+    #[must_use]
+    pub fn hash_seed(&self) -> [u8; 16] {
+        self.tables.hash_seed()
+    }
+
+    /// The tables' clock.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.tables.clock
+    }
+
+    fn backend_line(&self, number: u16) -> &impl Line {
+        &self.tables.lines(TableId::Backends)[usize::from(number)]
+    }
+
+    /// Writes a backend's state.
+    ///
+    /// # Panics
+    /// If the number is not below `MAX_BACKENDS`; so for all numbers of backends here.
+    pub fn set_backend(&mut self, number: u16, identity: u64, state: BackendState) {
+        let line = self.backend_line(number);
+        line.store(backend::WORD_IDENTITY, identity);
+        line.store(backend::WORD_STATE, state.bits());
+    }
+
+    /// Writes a backend's next hop.
+    pub fn set_next_hop(&mut self, number: u16, hop: NextHop) {
+        self.backend_line(number).store(backend::WORD_NEXT_HOP, hop.0);
+    }
+
+    /// Empties a backend's line and counters: nothing names the number any more.
+    pub fn clear_backend(&mut self, number: u16) {
+        let line = self.backend_line(number);
+        for word in 0..8 {
+            line.store(word, 0);
+        }
+        let ledger = &self.tables.lines(TableId::Ledger)[usize::from(number)];
+        for word in 0..8 {
+            ledger.store(word, 0);
+        }
+        self.counters.clear(number);
+    }
+
+    /// Writes a service's identity and the timeout of its pins, in pin ticks.
+    ///
+    /// # Panics
+    /// If the number is not below `MAX_SERVICES`; so for all numbers of services here.
+    pub fn set_service(&mut self, number: u16, identity: u64, affinity_timeout: u32) {
+        let line = &self.tables.lines(TableId::Services)[usize::from(number)];
+        line.store(service::WORD_IDENTITY, identity);
+        line.store(service::WORD_AFFINITY, u64::from(affinity_timeout));
+    }
+
+    /// Empties a service's line and gives its Maglev tables back: nothing names the number any more.
+    pub fn clear_service(&mut self, number: u16) {
+        let line = &self.tables.lines(TableId::Services)[usize::from(number)];
+        for word in 0..8 {
+            line.store(word, 0);
+        }
+    }
+
+    /// Line of an interface in the table of interfaces.
+    #[must_use]
+    pub fn interface_line(&self, index: u32) -> Option<u16> {
+        interface::find(&self.tables, index).map(|found| found.line)
+    }
+
+    /// Writes the interfaces: index and MAC address each.
+    ///
+    /// # Errors
+    /// If there are too many whose indices are equal modulo the size of the table.
+    pub fn set_interfaces(&mut self, interfaces: &[(u32, [u8; 6])]) -> Result<(), DataplaneError> {
+        let lines = self.tables.lines(TableId::Interfaces);
+        for line in lines {
+            let index = line.load(interface::WORD_INDEX) as u32;
+            if index != 0 && !interfaces.iter().any(|(wanted, _)| *wanted == index) {
+                line.store(interface::WORD_INDEX, 0);
+            }
+        }
+        for (index, mac) in interfaces {
+            let free = (0..interface::PROBES)
+                .map(|probe| &lines[((index + probe) % interface::LINES) as usize])
+                .find(|line| {
+                    let there = line.load(interface::WORD_INDEX) as u32;
+                    there == 0 || there == *index
+                })
+                .ok_or(DataplaneError::TooManyInterfaces { index: *index })?;
+            free.store(interface::WORD_MAC, NextHop::new(*mac, 0).mac());
+            free.store(interface::WORD_INDEX, u64::from(*index));
+        }
+        Ok(())
+    }
+
+    /// A backend's counters.
+    #[must_use]
+    pub fn counts(&self, number: u16) -> BackendCounts {
+        let mut counts = BackendCounts::default();
+        for words in self.counters.backend(number) {
+            counts.add(&words);
+        }
+        counts.add(&self.tables.lines(TableId::Ledger)[usize::from(number)].snapshot());
+        counts
+    }
+
+    /// Packets by reason.
+    #[must_use]
+    pub fn reasons(&self) -> Vec<(Reason, u64)> {
+        Reason::ALL.iter().map(|reason| (*reason, self.counters.reason(*reason))).collect()
+    }
+
+    /// The shared gauges.
+    #[must_use]
+    pub fn gauges(&self) -> Gauges {
+        let value = |gauge: Gauge| u64::from(self.tables.gauge_value(gauge));
+        Gauges {
+            fresh: [value(Gauge::Fresh4), value(Gauge::Fresh6)],
+            udp: [value(Gauge::Udp4), value(Gauge::Udp6)],
+            untracked: [value(Gauge::Untracked4), value(Gauge::Untracked6)],
+            pins_lost: value(Gauge::PinsLost),
+        }
+    }
+
+    /// The program on each interface.
+    #[must_use]
+    pub fn attached(&self) -> &[Attached] {
+        self.kernel.as_ref().map_or(&[], Kernel::attached)
+    }
+}
+
+fn adopt(tables: &Tables) -> Adopted {
+    let backends = tables.lines(TableId::Backends).iter().zip(0..).filter_map(|(line, number)| {
+        let state = BackendState::from_bits(line.load(backend::WORD_STATE))?;
+        Some(AdoptedBackend {
+            number,
+            identity: line.load(backend::WORD_IDENTITY),
+            state,
+            next_hop: NextHop(line.load(backend::WORD_NEXT_HOP)),
+        })
+    });
+    let services = tables.lines(TableId::Services).iter().zip(0..).filter_map(|(line, number)| {
+        let identity = line.load(service::WORD_IDENTITY);
+        (identity != 0).then_some((number, identity))
+    });
+    Adopted {
+        fresh: false,
+        backends: backends.collect(),
+        services: services.collect(),
+        listeners: listeners::current(tables),
+        hash_seed: None,
+    }
+}
+
+/// The current listener with this number.
+fn listener(tables: &Tables, number: u16) -> Option<listener::Listener<'_, balancer_common::table::line::HostLine>> {
+    listener::by_number(tables, number)
+}
