@@ -1,2 +1,75 @@
-//! The project own commands.
-fn main() {}
+//! The project's own commands: `cargo xtask VERB`.
+#![forbid(unsafe_code)]
+
+mod bpf;
+mod build;
+mod ci;
+mod demo;
+mod dist;
+mod doc;
+mod lab;
+mod lint;
+mod run;
+mod setup;
+mod test;
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "The project's own commands")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Find what building and the lab need, and install what is missing.
+    Setup,
+    /// Build everything in release.
+    Build,
+    /// Show the balancer at work on a small network of namespaces.
+    Demo {
+        /// Leave the network running and print commands to try.
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Run the tests and print their counts.
+    Test {
+        /// Only tests whose name contains this.
+        filter: Option<String>,
+        /// A test that is skipped for want of privileges fails (also with CI=true).
+        #[arg(long)]
+        require_privileged: bool,
+    },
+    /// Drive the lab's network: `up`, `down`, `status`, `exec HOST -- COMMAND`.
+    Lab {
+        /// Passed on to the lab.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        args: Vec<OsString>,
+    },
+    /// Check the format, then clippy for the host and for the BPF target.
+    Lint,
+    /// Build the documentation; a warning is an error.
+    Doc,
+    /// Put the release binary, the object inside, and its unit into dist/.
+    Dist,
+    /// What continuous integration runs.
+    Ci,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().verb {
+        Verb::Setup => setup::run(setup::Talk::Always),
+        Verb::Build => build::run(),
+        Verb::Demo { keep } => demo::run(keep),
+        Verb::Test { filter, require_privileged } => test::run(filter.as_deref(), require_privileged),
+        Verb::Lab { args } => lab::run(&args),
+        Verb::Lint => lint::run(),
+        Verb::Doc => doc::run(),
+        Verb::Dist => dist::run(),
+        Verb::Ci => ci::run(),
+    }
+}
