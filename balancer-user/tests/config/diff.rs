@@ -106,3 +106,34 @@ fn the_order_of_services_and_backends_is_no_change() {
     other.services.iter_mut().for_each(|service| service.backends.reverse());
     assert_eq!(diff(&whole(), &other), []);
 }
+
+#[test]
+fn every_key_with_a_value_shows_as_itself() {
+    for (from, to, key) in [
+        ("xdp_mode = \"native\"", "xdp_mode = \"generic\"", "xdp_mode"),
+        ("api = \"/run/lb/api.sock\"", "api = \"/a\"", "api"),
+        ("stats = \"[::1]:9181\"", "stats = \"[::1]:1\"", "stats"),
+        ("state_dir = \"/srv/lb\"", "state_dir = \"/a\"", "state_dir"),
+        ("bpffs = \"/sys/fs/bpf/lb\"", "bpffs = \"/a\"", "bpffs"),
+        ("pins = 0x10_0000", "pins = 64", "pins"),
+        (", \"203.0.113.10:*/tcp\"", "", "listen"),
+        ("by = \"client\"", "by = \"connection\"", "affinity.by"),
+        ("timeout = \"20days\"", "timeout = \"1h\"", "affinity.timeout"),
+        ("established = \"36h\"", "established = \"35h\"", "timeouts.established"),
+        ("closing = \"30s\"", "closing = \"31s\"", "timeouts.closing"),
+        ("syn = \"1m 30s\"", "syn = \"1m\"", "timeouts.syn"),
+        ("udp = \"2m\"", "udp = \"1m\"", "timeouts.udp"),
+        ("port = 8081", "port = 1", "health.port"),
+        ("host = \"app.example\"", "host = \"a\"", "health.host"),
+        ("path = \"/health?deep=1\"", "path = \"/\"", "health.path"),
+        ("expect = [200, 204]", "expect = [200]", "health.expect"),
+        ("interval = \"500ms\"", "interval = \"1s\"", "health.interval"),
+        ("\ntimeout = \"500ms\"", "\ntimeout = \"10ms\"", "health.timeout"),
+        ("rise = 1", "rise = 9", "health.rise"),
+        ("fall = 5", "fall = 9", "health.fall"),
+        ("\"10.0.1.10\", \"2001:db8:0:1::10\"", "\"10.0.1.10\"", "backend ws-1: address"),
+    ] {
+        let shown = shown(&after(&[(from, to)]));
+        assert!(matches!(&shown[..], [line] if line.contains(&format!(": {key} "))), "{key}: {shown:?}");
+    }
+}

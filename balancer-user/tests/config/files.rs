@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use balancer_user::config::{self, Problem};
 
-use crate::files_of;
+use crate::{WHOLE, files_of};
 
 fn expected(path: &Path) -> Vec<String> {
     let text = fs::read_to_string(path).unwrap();
@@ -67,6 +67,27 @@ fn what_is_not_utf8_has_its_place() {
     fs::write(file.path(), b"schema = 1\n# \xc3\xa9 \xff\n").unwrap();
     let problems = config::load(file.path()).unwrap_err().to_string();
     assert_eq!(problems, format!("{}:2:5: this is not UTF-8; save the file as UTF-8", file.path().display()));
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_first_line() {
+    let problems = config::parse("\u{feff}shema = 1\n", "f").unwrap_err();
+    let problem = problems.0.iter().find(|problem| problem.message.contains("shema")).unwrap();
+    assert_eq!((problem.line, problem.column), (1, 1));
+}
+
+#[test]
+fn the_footprint_follows_limits_and_services() {
+    let mut config = config::parse(WHOLE, "whole").unwrap().config;
+    let one = config::footprint(&config.limits, &config.services);
+    let entries = u64::from(config.limits.flows);
+    assert!(one.flows <= entries * (48 + 72), "{one:?}");
+    assert_eq!(one.maglev, 3 * 2 * (16_411 + 65_537));
+    config.limits.flows *= 2;
+    config.limits.pins *= 2;
+    let two = config::footprint(&config.limits, &config.services);
+    assert!(two.flows.abs_diff(2 * one.flows) < 4_096 && two.pins.abs_diff(2 * one.pins) < 4_096);
+    assert_eq!(two.total(), two.flows + two.pins + two.maglev);
 }
 
 #[test]
