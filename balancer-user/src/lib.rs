@@ -1,1 +1,4 @@
 //! The balancer agent and its command line.
+
+pub mod cli;
+pub mod config;

@@ -1,0 +1,84 @@
+//! `balancer check`: judges a configuration.
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
+
+use crate::config::{self, Config, DEFAULT_PATH, Loaded, Service, Setting};
+
+/// The exit code of an invalid configuration.
+const INVALID: u8 = 5;
+
+/// Arguments of `check`.
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    /// Print what was understood and the memory that it costs
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// The file
+    #[arg(short, long, value_name = "FILE", default_value = DEFAULT_PATH)]
+    pub config: PathBuf,
+}
+
+/// Runs the verb; the value is the exit code. Silent when all is good.
+///
+/// # Errors
+/// When `out` or `err` cannot be written.
+pub fn run(args: &CheckArgs, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
+    match config::load(&args.config) {
+        Err(problems) => {
+            writeln!(err, "{problems}")?;
+            Ok(INVALID)
+        }
+        Ok(Loaded { config, warnings }) => {
+            warnings.iter().try_for_each(|warning| writeln!(err, "{warning}"))?;
+            if args.verbose {
+                understood(&config, out)?;
+            }
+            Ok(0)
+        }
+    }
+}
+
+fn understood(config: &Config, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "agent")?;
+    settings(&config::agent_settings(&config.agent), out)?;
+    writeln!(out, "\nlimits")?;
+    settings(&config::limit_settings(&config.limits), out)?;
+    for each in &config.services {
+        writeln!(out)?;
+        service(each, out)?;
+    }
+    writeln!(out)?;
+    memory(config, out)
+}
+
+fn settings(settings: &[Setting], out: &mut dyn Write) -> io::Result<()> {
+    settings.iter().try_for_each(|setting| row(&setting.name(), &setting.value, out))
+}
+
+fn row(name: &str, value: &str, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "  {name:<20} {value}")
+}
+
+fn service(service: &Service, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "service {}", service.name)?;
+    settings(&config::service_settings(service), out)?;
+    for backend in &service.backends {
+        let [address, weight, state] = config::backend_settings(backend);
+        let value = format!("{}, weight {}, {}", address.value, weight.value, state.value);
+        row(&format!("backend {}", backend.name), &value, out)?;
+    }
+    Ok(())
+}
+
+fn memory(config: &Config, out: &mut dyn Write) -> io::Result<()> {
+    let footprint = config::footprint(&config.limits, &config.services);
+    let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
+    writeln!(out, "memory")?;
+    row("flows", &mib(footprint.flows), out)?;
+    row("pins", &mib(footprint.pins), out)?;
+    row("maglev", &mib(footprint.maglev), out)?;
+    row("all", &mib(footprint.total()), out)
+}

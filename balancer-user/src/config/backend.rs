@@ -1,0 +1,49 @@
+//! `[[service.backend]]`.
+
+use std::{net::IpAddr, ops::Range};
+
+use super::{
+    listen::backend_address,
+    model::{Admin, Backend},
+    place::Placed,
+    problem::Report,
+    service::name,
+    table::Table,
+};
+
+/// A backend as far as it could be read.
+pub(super) struct Draft {
+    pub(super) at: Range<usize>,
+    pub(super) name: Option<Placed<String>>,
+    pub(super) addresses: Vec<Placed<IpAddr>>,
+    pub(super) weight: Option<Placed<u32>>,
+    /// `None` when something of it was refused.
+    pub(super) backend: Option<Backend>,
+}
+
+/// Reads one `[[service.backend]]`.
+pub(super) fn read(table: &Table<'_>) -> Draft {
+    let name = table.text("name", name);
+    let addresses = table.texts("address", backend_address).unwrap_or_default();
+    let weight = table.number("weight");
+    let state = table.word("state", |word| Admin::from_word(word).filter(|state| *state != Admin::Gone));
+    families(&addresses, table.report);
+    let backend = name.as_ref().zip(weight.as_ref()).zip(state).map(|((name, weight), state)| Backend {
+        name: name.value.clone(),
+        addresses: addresses.iter().map(|address| address.value).collect(),
+        weight: weight.value,
+        state: state.value,
+    });
+    Draft { at: table.at().clone(), name, addresses, weight, backend }
+}
+
+fn families(addresses: &[Placed<IpAddr>], report: &Report<'_>) {
+    for (n, address) in addresses.iter().enumerate() {
+        let same = |earlier: &Placed<IpAddr>| earlier.value.is_ipv4() == address.value.is_ipv4();
+        if addresses[..n].iter().any(same) {
+            let family = if address.value.is_ipv4() { "IPv4" } else { "IPv6" };
+            let message = format!("{} is the second {family} address of this backend", address.value);
+            report.error(&address.at, message, "keep one of each family; another address is another backend");
+        }
+    }
+}

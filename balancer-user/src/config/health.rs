@@ -1,0 +1,82 @@
+//! `[service.health]`.
+
+use super::{
+    model::{HealthCheck, HealthKind},
+    place::Placed,
+    problem::Fault,
+    table::Table,
+};
+
+/// A health check as far as it could be read.
+pub(super) struct Draft {
+    pub(super) kind: Option<Placed<&'static str>>,
+    pub(super) port: Option<u16>,
+    /// `None` when something of it was refused.
+    pub(super) check: Option<HealthCheck>,
+}
+
+/// Reads `[service.health]`.
+pub(super) fn read(table: &Table<'_>) -> Draft {
+    let kind = table.word("kind", |word| ["none", "tcp", "http"].into_iter().find(|kind| *kind == word));
+    if let Some(kind) = &kind {
+        table.check_only("kind", kind.value);
+    }
+    let port = table.number("port").map(|port| port.value);
+    let check = check(table, kind.as_ref().map(|kind| kind.value), port);
+    Draft { kind, port, check }
+}
+
+fn check(table: &Table<'_>, kind: Option<&str>, port: Option<u16>) -> Option<HealthCheck> {
+    let asked = asked(table, kind);
+    let interval = table.duration("interval");
+    let timeout = table.duration("timeout");
+    let rise = table.number("rise");
+    let fall = table.number("fall");
+    // It has one word so far, so that reading it is all.
+    table.word("via", |word| (word == "direct").then_some(()))?;
+    if let (Some(interval), Some(timeout)) = (&interval, &timeout)
+        && timeout.value > interval.value
+    {
+        let [long, short] = [timeout.value, interval.value].map(humantime::format_duration);
+        let message = format!("a check's timeout of {long} is longer than its interval of {short}");
+        table.report.error(timeout.blame(interval), message, "raise interval or lower timeout");
+    }
+    Some(HealthCheck {
+        kind: asked?,
+        port,
+        interval: interval?.value,
+        timeout: timeout?.value,
+        rise: rise?.value,
+        fall: fall?.value,
+    })
+}
+
+fn asked(table: &Table<'_>, kind: Option<&str>) -> Option<HealthKind> {
+    let host = table.text("host", host).map(|host| host.value);
+    let path = table.text("path", path).map(|path| path.value);
+    let expect = table.numbers("expect");
+    match kind? {
+        "none" => Some(HealthKind::None),
+        "tcp" => Some(HealthKind::Tcp),
+        _ => Some(HealthKind::Http {
+            host,
+            path: path?,
+            expect: expect?.into_iter().map(|status| status.value).collect(),
+        }),
+    }
+}
+
+fn host(text: &str) -> Result<String, Fault> {
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b)) {
+        return Err(Fault::new(format!("host {text:?} is no host name"), "write it like \"app.example\""));
+    }
+    Ok(text.to_owned())
+}
+
+fn path(text: &str) -> Result<String, Fault> {
+    if !text.starts_with('/') || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        let remedy = "let it begin with / and percent-encode what is not visible ASCII";
+        return Err(Fault::new(format!("path {text:?} is no path of a request"), remedy));
+    }
+    Ok(text.to_owned())
+}

@@ -1,0 +1,149 @@
+//! Keys of `[[service]]`, its affinity and its timeouts.
+
+use std::time::Duration;
+
+use super::{Effect, Key, Kind, Section, Value, Word, duration, number};
+
+const HOUR: u64 = 3_600;
+
+/// The tables' clock counts in steps of 4 s or more.
+const TICK: Duration = Duration::from_secs(4);
+/// Half the time after which the clock of the flow tables wraps: beyond it old and new look alike.
+const FLOW_MAX: Duration = Duration::from_secs(36 * HOUR);
+/// The same for the clock of the pin tables.
+const PIN_MAX: Duration = Duration::from_secs(20 * 24 * HOUR);
+
+const FLOW_WHY: &str = "the flow table's clock counts in steps of at least 4 s and wraps at 72 h";
+const PIN_WHY: &str = "the pin table's clock counts in steps of at least 4 s and wraps at 40 days";
+
+/// The largest prime under 2^20.
+const LARGEST: u64 = 1_048_573;
+
+const fn idle() -> Kind {
+    duration(TICK, FLOW_MAX, FLOW_WHY)
+}
+
+const VIPS: &[Word] = &[
+    Word::now("manual", "the operator puts the address on lo"),
+    Word::later("manage", "the agent puts the address on lo and takes it away"),
+];
+
+const MODES: &[Word] = &[
+    Word::now("l2dsr", "by MAC address on the same segment; the backend answers the client directly"),
+    Word::later("ipip", "in an IP tunnel"),
+    Word::later("gue", "in a UDP tunnel"),
+    Word::later("nat", "by address translation, both ways through the balancer"),
+];
+
+const BALANCES: &[Word] = &[
+    Word::now("maglev", "weighted consistent hashing"),
+    Word::later("least-flows", "the lighter of two hashed candidates"),
+];
+
+const ON_DOWN: &[Word] = &[
+    Word::later("reset", "its flows are reset, paced"),
+    Word::now("rehash", "its flows are sent to another backend, which resets what it does not know"),
+    Word::later("hold", "its flows go on being sent to it"),
+];
+
+pub(super) const SERVICE: &[Key] = &[
+    Key::new("name", Kind::Text("name"), Value::Required(r#""ws""#), "its name, unique"),
+    Key::new(
+        "listen",
+        Kind::Texts("ADDRESS:PORT/PROTO"),
+        Value::Required(r#"["203.0.113.10:443/tcp", "[2001:db8::10]:443/tcp"]"#),
+        "service addresses; port * is any; tcp or udp",
+    ),
+    Key::new("vip", Kind::Word(VIPS), Value::Default(r#""manual""#), "who configures the service address"),
+    Key::new("mode", Kind::Word(MODES), Value::Default(r#""l2dsr""#), "how packets reach the backends"),
+    Key::new("balance", Kind::Word(BALANCES), Value::Default(r#""maglev""#), "how a new client is placed"),
+    Key::new(
+        "maglev_size",
+        number(101, LARGEST, ""),
+        Value::Default("65_537"),
+        "slots of the Maglev table, a prime, at least 100 times the backends",
+    )
+    .effect(Effect::NewMaps),
+    Key::new(
+        "heartbeat",
+        duration(Duration::from_millis(1), FLOW_MAX, ""),
+        Value::Optional(r#""30s""#),
+        "the application's heartbeat: `check` then refuses an idle timeout that is not longer",
+    ),
+    Key::new(
+        "on_down",
+        Kind::Word(ON_DOWN),
+        Value::Default(r#""rehash""#),
+        "what becomes of the flows of a backend that goes down",
+    ),
+    Key::new(
+        "min_ready",
+        number(0, 4_095, ""),
+        Value::Default("1"),
+        "a verb that would leave fewer backends up wants --force",
+    ),
+    Key::new("affinity", Kind::Table(Section::Affinity), Value::Optional(""), "how clients are pinned"),
+    Key::new(
+        "timeouts",
+        Kind::Table(Section::Timeouts),
+        Value::Optional(""),
+        "when a silent flow is forgotten",
+    ),
+    Key::new(
+        "health",
+        Kind::Table(Section::Health),
+        Value::Optional(""),
+        "the health check of every backend",
+    ),
+    Key::new("backend", Kind::Tables(Section::Backend), Value::Required(""), "a backend, one header each"),
+    Key::later("max_load", "bound of a backend, as a multiple of its fair share"),
+    Key::later("on_expire", "what a flow's timeout does to its connection"),
+    Key::later("on_none", "what becomes of a client that nobody can serve"),
+    Key::later("reset_rate", "resets a second and backend"),
+    Key::later("drain", "deadline and end of a drain"),
+    Key::later("slow_start", "ramp of a returning backend's weight"),
+    Key::later("panic_below", "share of backends up below which health is ignored"),
+    Key::later("doors", "a port or address of its own for each backend"),
+];
+
+const AFFINITIES: &[Word] = &[
+    Word::now("client", "a client, by its address or prefix, keeps its backend"),
+    Word::now("connection", "each connection is placed by its 5-tuple, nothing is pinned"),
+];
+
+pub(super) const AFFINITY: &[Key] = &[
+    Key::new("by", Kind::Word(AFFINITIES), Value::Default(r#""client""#), "what affinity goes by"),
+    Key::new(
+        "timeout",
+        duration(TICK, PIN_MAX, PIN_WHY),
+        Value::Default(r#""3h""#),
+        "how long a pin lives after the last packet of its client's last flow",
+    ),
+    Key::new(
+        "v4_prefix",
+        number(1, 32, "an IPv4 address has 32 bits"),
+        Value::Default("32"),
+        "leading bits of a v4 address that make one client",
+    )
+    .effect(Effect::NewMaps),
+    Key::new(
+        "v6_prefix",
+        number(1, 128, "an IPv6 address has 128 bits"),
+        Value::Default("64"),
+        "leading bits of a v6 address that make one client",
+    )
+    .effect(Effect::NewMaps),
+    Key::later("spill", "live flows of a pin beyond which further ones are spread"),
+];
+
+pub(super) const TIMEOUTS: &[Key] = &[
+    Key::new("established", idle(), Value::Default(r#""2h""#), "an established TCP flow"),
+    Key::new("closing", idle(), Value::Default(r#""30s""#), "a TCP flow after a FIN or RST of the client"),
+    Key::new(
+        "syn",
+        idle(),
+        Value::Default(r#""60s""#),
+        "a flow that was only just made, until its first packet after a step of the clock",
+    ),
+    Key::new("udp", idle(), Value::Default(r#""2m""#), "a UDP flow"),
+];

@@ -1,0 +1,46 @@
+//! The configuration: TOML text → validated [`Config`], or every problem of the text with its place and remedy.
+//!
+//! [`keys`] is the one table of keys: validation, defaults, "did you mean", [`example`], the reference page and the
+//! effect of a change all come from it.
+
+mod agent;
+mod backend;
+mod diff;
+mod example;
+mod footprint;
+mod health;
+pub mod keys;
+mod listen;
+mod load;
+pub mod model;
+mod place;
+mod problem;
+mod reference;
+mod rules;
+mod scalar;
+mod service;
+mod settings;
+mod suggest;
+mod syntax;
+mod table;
+
+pub use self::{
+    diff::{Change, Target, What, diff},
+    example::example,
+    footprint::{Footprint, footprint},
+    load::{Loaded, load, parse},
+    model::*,
+    problem::{Fault, Problem, Problems, Severity},
+    reference::reference,
+    settings::{Setting, agent_settings, backend_settings, limit_settings, service_settings},
+};
+
+/// Where the file is when the command line does not say.
+pub const DEFAULT_PATH: &str = "/etc/balancer/balancer.toml";
+
+/// Services of one host at most.
+pub const MAX_SERVICES: usize = 1_023;
+/// Listeners of all services at most.
+pub const MAX_LISTENERS: usize = 4_095;
+/// Backends of all services at most.
+pub const MAX_BACKENDS: usize = 4_095;

@@ -1,0 +1,79 @@
+//! The verbs `check` and `config example`.
+
+use std::{fs, path::Path};
+
+use balancer_user::cli::{check, config as config_verb};
+
+use crate::files_of;
+
+/// Exit code, stdout and stderr.
+fn check(path: &Path, verbose: bool) -> (u8, String, String) {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let args = check::CheckArgs { verbose, config: path.to_owned() };
+    let code = check::run(&args, &mut out, &mut err).unwrap();
+    (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+}
+
+#[test]
+fn check_of_a_good_file_is_silent() {
+    for path in files_of("good") {
+        assert_eq!(check(&path, false), (0, String::new(), String::new()));
+    }
+}
+
+#[test]
+fn check_of_a_broken_file_exits_5_and_speaks_on_stderr_alone() {
+    for path in files_of("broken") {
+        let (code, out, err) = check(&path, true);
+        assert_eq!((code, out.as_str()), (5, ""));
+        assert!(err.lines().all(|line| line.starts_with(&format!("{}:", path.display()))), "{err}");
+        assert!(!err.is_empty());
+    }
+}
+
+#[test]
+fn check_of_a_missing_file_exits_5_and_names_it() {
+    let (code, _, err) = check(Path::new("/nonexistent"), false);
+    assert_eq!(code, 5);
+    assert!(err.starts_with("/nonexistent: cannot be read"), "{err}");
+}
+
+#[test]
+fn check_of_a_warned_file_exits_0_and_warns_on_stderr() {
+    for path in files_of("warned") {
+        let (code, out, err) = check(&path, false);
+        assert_eq!((code, out.as_str()), (0, ""));
+        assert!(err.contains(": warning: "), "{err}");
+    }
+}
+
+#[test]
+fn check_verbose_prints_what_it_understood_and_the_memory() {
+    let whole = files_of("good").into_iter().find(|path| path.ends_with("whole.toml")).unwrap();
+    let (code, out, err) = check(&whole, true);
+    assert_eq!((code, err.as_str()), (0, ""));
+    for line in [
+        "  interfaces           eth0, eth1",
+        "service ws",
+        "  listen               203.0.113.10:443/tcp, [2001:db8::10]:443/tcp, 203.0.113.10:*/tcp",
+        "  timeouts.syn         1m 30s",
+        "  health.expect        200, 204",
+        "  backend ws-1         10.0.1.10, 2001:db8:0:1::10, weight 0, drain",
+        "service game",
+        "memory",
+    ] {
+        assert!(out.lines().any(|it| it == line), "{line:?} is not in\n{out}");
+    }
+    assert!(!out.contains("0001020304"), "the seed is a secret");
+}
+
+#[test]
+fn the_example_passes_check() {
+    let mut example = Vec::new();
+    let code = config_verb::run(&config_verb::ConfigArgs { verb: config_verb::Verb::Example }, &mut example)
+        .unwrap();
+    assert_eq!(code, 0);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), example).unwrap();
+    assert_eq!(check(file.path(), false), (0, String::new(), String::new()));
+}
