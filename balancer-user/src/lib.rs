@@ -1,1 +1,9 @@
 //! The balancer agent and its command line.
+
+pub mod health;
+
+pub mod config {
+    //! The configuration.
+
+    pub mod model;
+}
