@@ -10,7 +10,7 @@ use std::{
 use balancer_common::state::Health;
 use tokio::{
     sync::{Semaphore, mpsc, watch},
-    task::{AbortHandle, JoinSet},
+    task::JoinSet,
     time::{Instant, sleep_until},
 };
 
@@ -54,14 +54,9 @@ pub struct Scheduler {
     events: mpsc::Sender<HealthEvent>,
     permits: Arc<Semaphore>,
     frozen: watch::Sender<bool>,
-    running: HashMap<BackendKey, Running>,
+    /// A task ends when its sender is gone.
+    targets: HashMap<BackendKey, watch::Sender<Target>>,
     tasks: JoinSet<()>,
-}
-
-#[derive(Debug)]
-struct Running {
-    target: watch::Sender<Target>,
-    task: AbortHandle,
 }
 
 impl Scheduler {
@@ -72,7 +67,7 @@ impl Scheduler {
             events,
             permits: Arc::new(Semaphore::new(CONCURRENCY)),
             frozen: watch::Sender::new(false),
-            running: HashMap::new(),
+            targets: HashMap::new(),
             tasks: JoinSet::new(),
         }
     }
@@ -86,27 +81,20 @@ impl Scheduler {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn set(&mut self, key: BackendKey, target: Target, adopted: Adopted) {
-        if let Some(running) = self.running.get(&key) {
-            let asked = running.target.borrow().clone();
-            if asked == target {
-                return;
-            }
-            if asked.address == target.address {
-                running.target.send_replace(target);
-                return;
-            }
-            self.remove(&key);
+        if let Some(sender) = self.targets.get(&key)
+            && sender.borrow().address == target.address
+        {
+            sender.send_if_modified(|asked| std::mem::replace(asked, target.clone()) != target);
+            return;
         }
-        let running = self.start(key.clone(), target, adopted);
-        self.running.insert(key, running);
+        let sender = watch::Sender::new(target);
+        self.start(key.clone(), &sender, adopted);
+        self.targets.insert(key, sender);
     }
 
-    /// Ends the checks of a backend, also one that is under way.
+    /// Ends the checks of a backend; one that is under way has no outcome.
     pub fn remove(&mut self, key: &BackendKey) {
-        if let Some(running) = self.running.remove(key) {
-            running.task.abort();
-        }
-        while self.tasks.try_join_next().is_some() {}
+        self.targets.remove(key);
     }
 
     /// Freezes all verdicts, or lets them move again: while this host's own link has no carrier, a
@@ -117,21 +105,21 @@ impl Scheduler {
 
     /// The backends that are checked.
     pub fn keys(&self) -> impl Iterator<Item = &BackendKey> {
-        self.running.keys()
+        self.targets.keys()
     }
 
-    fn start(&mut self, key: BackendKey, target: Target, adopted: Adopted) -> Running {
-        let (rise, fall) = (target.check.rise, target.check.fall);
-        let sender = watch::Sender::new(target);
+    fn start(&mut self, key: BackendKey, target: &watch::Sender<Target>, adopted: Adopted) {
+        while self.tasks.try_join_next().is_some() {}
+        let check = target.borrow().check.clone();
         let checks = Checks {
             key,
-            target: sender.subscribe(),
+            target: target.subscribe(),
             frozen: self.frozen.subscribe(),
-            machine: Machine::new(rise, fall, adopted, SystemTime::now()),
+            machine: Machine::new(check.rise, check.fall, adopted, SystemTime::now()),
             events: self.events.clone(),
             permits: Arc::clone(&self.permits),
         };
-        Running { target: sender, task: self.tasks.spawn(checks.run()) }
+        self.tasks.spawn(checks.run());
     }
 }
 

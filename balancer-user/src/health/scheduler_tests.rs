@@ -121,6 +121,16 @@ async fn a_removed_backend_is_asked_no_more() {
 }
 
 #[tokio::test]
+async fn a_check_under_way_has_no_outcome_once_its_backend_is_removed() {
+    let (_full, silent) = crate::health::testing::unanswered_listener();
+    let (mut scheduler, mut events) = scheduler();
+    scheduler.set(key("a"), target(silent, HealthKind::Tcp, LONG), Adopted::UNKNOWN);
+    tokio::time::sleep(SHORT / 2).await;
+    scheduler.remove(&key("a"));
+    assert!(is_silent(&mut events).await);
+}
+
+#[tokio::test]
 async fn a_changed_check_keeps_verdict_and_counters() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (mut scheduler, mut events) = scheduler();
@@ -148,9 +158,8 @@ async fn another_address_is_another_server() {
 
 #[tokio::test]
 async fn the_same_target_again_disturbs_nothing() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (mut scheduler, mut events) = scheduler();
-    let same = target(listener.local_addr().unwrap(), HealthKind::Tcp, LONG);
+    let same = target(refusing_address(), HealthKind::None, LONG);
     scheduler.set(key("a"), same.clone(), Adopted::UNKNOWN);
     next(&mut events).await;
     scheduler.set(key("a"), same, Adopted::UNKNOWN);
