@@ -1,0 +1,20 @@
+//! Health checks: a pure state machine, one checker a file, and the scheduler that runs them.
+//!
+//! [`machine`] decides, [`tcp`] and [`http`] ask, [`scheduler`] says when. What follows from a verdict
+//! (who gets new clients, what happens to flows) is none of this module's business.
+
+pub mod error;
+pub mod http;
+pub mod machine;
+pub mod probe;
+pub mod scheduler;
+pub mod target;
+pub mod tcp;
+
+#[cfg(test)]
+mod testing;
+
+pub use error::CheckError;
+pub use machine::{Adopted, Machine, Outcome, Transition};
+pub use scheduler::{HealthEvent, Scheduler};
+pub use target::{BackendKey, Target};

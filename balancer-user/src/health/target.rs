@@ -1,0 +1,113 @@
+//! Whom a check asks.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
+
+use crate::config::model::{Backend, HealthCheck, HealthKind, Proto, Service};
+
+/// A backend by its names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BackendKey {
+    /// Name of the service.
+    pub service: String,
+    /// Name of the backend in it.
+    pub backend: String,
+}
+
+impl fmt::Display for BackendKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.service, self.backend)
+    }
+}
+
+/// What is asked, and where.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target {
+    /// The address that is asked. A backend with two addresses, one v4 and one v6, is *one* server: its
+    /// check goes to the first that the configuration names.
+    pub address: IpAddr,
+    /// The port that is asked.
+    pub port: u16,
+    /// The check.
+    pub check: HealthCheck,
+}
+
+impl Target {
+    /// The target of a backend: its first address; the port of the check, else of the service's first TCP
+    /// listener, else of its first listener that has one. `None` if there is no port to ask and the kind
+    /// wants one.
+    #[must_use]
+    pub fn of(service: &Service, backend: &Backend) -> Option<Self> {
+        let check = service.health.clone();
+        let address = *backend.addresses.first()?;
+        let port = check.port.or_else(|| listener_port(service));
+        let port = if check.kind == HealthKind::None { port.unwrap_or(0) } else { port? };
+        Some(Self { address, port, check })
+    }
+
+    /// Address and port.
+    #[must_use]
+    pub fn socket_address(&self) -> SocketAddr {
+        SocketAddr::new(self.address, self.port)
+    }
+}
+
+fn listener_port(service: &Service) -> Option<u16> {
+    let tcp = service.listen.iter().filter(|listen| listen.proto == Proto::Tcp);
+    tcp.chain(&service.listen).find_map(|listen| listen.port)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::model::{Admin, Affinity, AffinityBy, Listen, Mode, Timeouts};
+
+    fn service(listen: &[(u16, Proto)], kind: HealthKind, port: Option<u16>) -> Service {
+        let second = Duration::from_secs(1);
+        let address = "203.0.113.10".parse().unwrap();
+        Service {
+            name: "ws".to_owned(),
+            listen: listen
+                .iter()
+                .map(|&(port, proto)| Listen { address, port: (port > 0).then_some(port), proto })
+                .collect(),
+            mode: Mode::L2dsr,
+            maglev_size: 65_537,
+            affinity: Affinity { by: AffinityBy::Client, timeout: second, v4_prefix: 32, v6_prefix: 64 },
+            timeouts: Timeouts { established: second, closing: second, syn: second, udp: second },
+            heartbeat: None,
+            min_ready: 1,
+            health: HealthCheck { kind, port, interval: second, timeout: second, rise: 2, fall: 3 },
+            backends: Vec::new(),
+        }
+    }
+
+    fn backend(addresses: &[&str]) -> Backend {
+        let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        Backend { name: "ws-1".to_owned(), addresses, weight: 100, state: Admin::Ready }
+    }
+
+    fn asked(service: &Service) -> Option<String> {
+        let target = Target::of(service, &backend(&["10.0.1.10", "2001:db8::10"]))?;
+        Some(target.socket_address().to_string())
+    }
+
+    #[test]
+    fn the_first_address_is_asked_on_the_checks_port_before_the_listeners() {
+        let listen = [(0, Proto::Tcp), (53, Proto::Udp), (443, Proto::Tcp)];
+        let with_port = service(&listen, HealthKind::Tcp, Some(8081));
+        assert_eq!(asked(&with_port).as_deref(), Some("10.0.1.10:8081"));
+        assert_eq!(asked(&service(&listen, HealthKind::Tcp, None)).as_deref(), Some("10.0.1.10:443"));
+        assert_eq!(asked(&service(&listen[..2], HealthKind::Tcp, None)).as_deref(), Some("10.0.1.10:53"));
+    }
+
+    #[test]
+    fn a_check_without_any_port_has_no_target_unless_it_asks_nothing() {
+        assert_eq!(asked(&service(&[(0, Proto::Tcp)], HealthKind::Tcp, None)), None);
+        assert!(asked(&service(&[(0, Proto::Tcp)], HealthKind::None, None)).is_some());
+    }
+}

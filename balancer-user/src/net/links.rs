@@ -1,0 +1,149 @@
+//! Interfaces by name: index, MAC address, up and carrier; and their changes.
+
+use std::{collections::HashMap, time::Duration};
+
+use rtnetlink::{
+    MulticastGroup,
+    packet_route::link::{LinkAttribute, LinkFlags, LinkMessage},
+};
+use tokio::{sync::mpsc, task::JoinSet, time};
+
+use crate::net::{
+    Mac, NetError, Netlink,
+    netlink::{Subscription, collect},
+};
+
+/// Looked at again in case a notification was lost.
+const RECHECK: Duration = Duration::from_secs(5);
+
+/// An interface as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Its number in the kernel.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// Its Ethernet address; `None` for one that has none (`lo`, tunnels).
+    pub mac: Option<Mac>,
+    /// The administrator wants it up.
+    pub up: bool,
+    /// The lower layer can send.
+    pub carrier: bool,
+}
+
+impl Link {
+    fn of(message: &LinkMessage) -> Option<Self> {
+        let flags = message.header.flags;
+        let name = message.attributes.iter().find_map(|attribute| match attribute {
+            LinkAttribute::IfName(name) => Some(name.clone()),
+            _ => None,
+        })?;
+        let mac = message.attributes.iter().find_map(|attribute| match attribute {
+            LinkAttribute::Address(bytes) => Mac::of_station(bytes),
+            _ => None,
+        });
+        Some(Self {
+            index: message.header.index,
+            name,
+            mac,
+            up: flags.contains(LinkFlags::Up),
+            carrier: flags.contains(LinkFlags::Up | LinkFlags::LowerUp),
+        })
+    }
+}
+
+/// The interface `name`.
+///
+/// # Errors
+/// [`NetError::NoInterface`] if there is none; what went wrong with netlink.
+pub async fn by_name(netlink: &Netlink, name: &str) -> Result<Link, NetError> {
+    let mut links = all(netlink).await?;
+    links.retain(|link| link.name == name);
+    links.pop().ok_or_else(|| NetError::NoInterface { name: name.to_owned() })
+}
+
+/// Every interface.
+///
+/// # Errors
+/// What went wrong with netlink.
+pub async fn all(netlink: &Netlink) -> Result<Vec<Link>, NetError> {
+    let messages = collect("the interfaces", netlink.handle().link().get().execute()).await?;
+    Ok(messages.iter().filter_map(Link::of).collect())
+}
+
+/// An interface that has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkEvent {
+    /// Its name.
+    pub name: String,
+    /// What it is now; `None`: it is gone.
+    pub link: Option<Link>,
+}
+
+/// Tells of changes of interfaces until it is dropped.
+#[derive(Debug)]
+pub struct LinkWatch {
+    _task: JoinSet<()>,
+}
+
+impl LinkWatch {
+    /// Watches the interfaces `names`; first tells how each is now, then how each changes.
+    ///
+    /// # Errors
+    /// The system's, when no netlink socket can be opened.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn start(names: Vec<String>, events: mpsc::Sender<LinkEvent>) -> Result<Self, NetError> {
+        let netlink = Netlink::open()?;
+        let subscription = Subscription::open(&[MulticastGroup::Link])?;
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            let _owner_is_gone = watch(&names, &netlink, subscription, &events).await;
+        });
+        Ok(Self { _task: task })
+    }
+}
+
+/// Any notice only says that it is time to look: the picture is compared, so that a lost one costs
+/// [`RECHECK`] at most.
+async fn watch(
+    names: &[String],
+    netlink: &Netlink,
+    mut subscription: Subscription,
+    events: &mpsc::Sender<LinkEvent>,
+) -> Result<(), mpsc::error::SendError<LinkEvent>> {
+    let mut known = HashMap::new();
+    loop {
+        match all(netlink).await {
+            Ok(links) => {
+                for event in changes(names, &mut known, &links) {
+                    events.send(event).await?;
+                }
+            }
+            Err(error) => tracing::warn!("cannot watch the interfaces: {error}; trying again"),
+        }
+        tokio::select! {
+            _notice = subscription.next() => {}
+            () = time::sleep(RECHECK) => {}
+            () = events.closed() => return Ok(()),
+        }
+    }
+}
+
+/// What differs between `known` and `links`; `known` is brought up to date.
+fn changes(names: &[String], known: &mut HashMap<String, Option<Link>>, links: &[Link]) -> Vec<LinkEvent> {
+    let mut events = Vec::new();
+    for name in names {
+        let link = links.iter().find(|link| link.name == *name).cloned();
+        if known.get(name) != Some(&link) {
+            known.insert(name.clone(), link.clone());
+            events.push(LinkEvent { name: name.clone(), link });
+        }
+    }
+    events
+}
+
+#[cfg(test)]
+#[path = "links_tests.rs"]
+mod tests;

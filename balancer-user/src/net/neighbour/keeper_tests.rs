@@ -1,0 +1,181 @@
+use super::*;
+use crate::net::testing::{Cable, is_root};
+
+/// What one step may take with the cable's quick kernels and a short recheck.
+const PATIENCE: Duration = Duration::from_secs(8);
+const QUICK: Duration = Duration::from_millis(500);
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn mac(last: u8) -> Mac {
+    Mac([2, 0, 0, 0, 0, last])
+}
+
+struct Bench {
+    keeper: Keeper,
+    events: mpsc::Receiver<NeighbourEvent>,
+}
+
+impl Bench {
+    fn new(groups: &'static [MulticastGroup]) -> Self {
+        let (sender, events) = mpsc::channel(16);
+        Self { keeper: Keeper::start_with(sender, groups, QUICK).unwrap(), events }
+    }
+
+    async fn next(&mut self) -> (IpAddr, Reach) {
+        let event = time::timeout(PATIENCE, self.events.recv()).await.expect("an event in time");
+        let NeighbourEvent { address, reach } = event.expect("a sender");
+        (address, reach)
+    }
+
+    async fn next_mac(&mut self) -> Mac {
+        match self.next().await.1 {
+            Reach::Resolved { mac, .. } => mac,
+            Reach::Unreachable { why } => panic!("{why}"),
+        }
+    }
+
+    async fn next_why(&mut self) -> String {
+        match self.next().await.1 {
+            Reach::Unreachable { why } => why,
+            Reach::Resolved { mac, .. } => panic!("resolved to {mac}"),
+        }
+    }
+
+    async fn is_silent_for(&mut self, time: Duration) -> bool {
+        time::timeout(time, self.events.recv()).await.is_err()
+    }
+}
+
+#[test]
+fn both_families_are_resolved_and_named_with_their_interface() {
+    if !is_root("both_families_are_resolved_and_named_with_their_interface") {
+        return;
+    }
+    let cable = Cable::new();
+    cable.balancer.run(async || {
+        let mut bench = Bench::new(GROUPS);
+        bench.keeper.set(BTreeSet::from([ip("10.9.0.2"), ip("fd09::2")]));
+        let told = HashMap::from([bench.next().await, bench.next().await]);
+        let netlink = Netlink::open().unwrap();
+        let ifindex = links::by_name(&netlink, "eth0").await.unwrap().index;
+        let reach = Reach::Resolved { ifindex, mac: mac(2) };
+        assert_eq!(told, HashMap::from([(ip("10.9.0.2"), reach.clone()), (ip("fd09::2"), reach)]));
+        // Entries go stale after half a second to a second and a half; the keeper lets no one notice.
+        assert!(bench.is_silent_for(Duration::from_secs(4)).await);
+    });
+}
+
+#[test]
+fn the_reason_is_told_for_addresses_that_l2dsr_cannot_reach() {
+    if !is_root("the_reason_is_told_for_addresses_that_l2dsr_cannot_reach") {
+        return;
+    }
+    let cable = Cable::new();
+    cable.balancer.ip("route add 10.20.0.0/16 via 10.9.0.2");
+    cable.balancer.run(async || {
+        let mut bench = Bench::new(GROUPS);
+        bench.keeper.add(ip("10.20.0.9"));
+        let why = bench.next_why().await;
+        assert!(why.starts_with("10.20.0.9 is behind the gateway 10.9.0.2; "), "{why}");
+        bench.keeper.add(ip("10.9.0.1"));
+        let why = bench.next_why().await;
+        assert!(why.starts_with("10.9.0.1 is an address of this host"), "{why}");
+        bench.keeper.add(ip("10.99.0.1"));
+        let why = bench.next_why().await;
+        assert!(why.starts_with("no route to 10.99.0.1 (network unreachable)"), "{why}");
+        bench.keeper.add(ip("10.9.0.77"));
+        assert_eq!(bench.next_why().await, "nobody answers ARP for 10.9.0.77 on eth0");
+        // A route that comes later is noticed.
+        cable.balancer.ip("route add 10.99.0.1/32 dev eth0");
+        cable.backend.ip("addr add 10.99.0.1/32 dev eth0");
+        assert_eq!(bench.next_mac().await, mac(2));
+    });
+}
+
+#[test]
+fn a_neighbour_that_falls_silent_is_unreachable_until_it_answers_again() {
+    if !is_root("a_neighbour_that_falls_silent_is_unreachable_until_it_answers_again") {
+        return;
+    }
+    let cable = Cable::new();
+    cable.balancer.run(async || {
+        let mut bench = Bench::new(GROUPS);
+        for (address, protocol) in [("10.9.0.2/24", "ARP"), ("fd09::2/64", "neighbour discovery")] {
+            let bare = address.split('/').next().unwrap();
+            bench.keeper.set(BTreeSet::from([ip(bare)]));
+            assert_eq!(bench.next_mac().await, mac(2));
+            cable.backend.ip(&format!("addr del {address} dev eth0"));
+            assert_eq!(bench.next_why().await, format!("nobody answers {protocol} for {bare} on eth0"));
+            cable.backend.ip(&format!("addr add {address} dev eth0"));
+            assert_eq!(bench.next_mac().await, mac(2));
+        }
+    });
+}
+
+#[test]
+fn another_mac_and_a_deleted_entry_are_noticed() {
+    if !is_root("another_mac_and_a_deleted_entry_are_noticed") {
+        return;
+    }
+    let cable = Cable::new();
+    cable.balancer.run(async || {
+        let mut bench = Bench::new(GROUPS);
+        bench.keeper.add(ip("10.9.0.2"));
+        assert_eq!(bench.next_mac().await, mac(2));
+        cable.backend.ip("link set eth0 address 02:00:00:00:00:09");
+        cable.balancer.ip("neigh del 10.9.0.2 dev eth0");
+        assert_eq!(bench.next_mac().await, mac(9));
+    });
+}
+
+#[test]
+fn a_lost_carrier_takes_no_mac_away() {
+    if !is_root("a_lost_carrier_takes_no_mac_away") {
+        return;
+    }
+    let cable = Cable::new();
+    cable.balancer.run(async || {
+        let mut bench = Bench::new(GROUPS);
+        bench.keeper.add(ip("10.9.0.2"));
+        assert_eq!(bench.next_mac().await, mac(2));
+        cable.backend.ip("link set eth0 down");
+        assert!(bench.is_silent_for(Duration::from_secs(4)).await);
+        cable.backend.ip("link set eth0 address 02:00:00:00:00:09 up");
+        assert_eq!(bench.next_mac().await, mac(9));
+    });
+}
+
+#[test]
+fn nothing_depends_on_notifications_alone() {
+    if !is_root("nothing_depends_on_notifications_alone") {
+        return;
+    }
+    let cable = Cable::new();
+    cable.balancer.run(async || {
+        let mut bench = Bench::new(&[]);
+        bench.keeper.add(ip("10.9.0.2"));
+        assert_eq!(bench.next_mac().await, mac(2));
+        cable.backend.ip("addr del 10.9.0.2/24 dev eth0");
+        bench.next_why().await;
+    });
+}
+
+#[test]
+fn a_removed_address_is_told_of_no_more() {
+    if !is_root("a_removed_address_is_told_of_no_more") {
+        return;
+    }
+    let cable = Cable::new();
+    cable.balancer.run(async || {
+        let mut bench = Bench::new(GROUPS);
+        bench.keeper.add(ip("10.9.0.2"));
+        assert_eq!(bench.next_mac().await, mac(2));
+        bench.keeper.remove(ip("10.9.0.2"));
+        cable.backend.ip("addr del 10.9.0.2/24 dev eth0");
+        cable.balancer.ip("neigh flush dev eth0");
+        assert!(bench.is_silent_for(Duration::from_secs(2)).await);
+    });
+}

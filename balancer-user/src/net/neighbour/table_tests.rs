@@ -1,0 +1,199 @@
+use super::*;
+
+const MAC: Mac = Mac([2, 0, 0, 0, 0, 2]);
+
+fn address() -> IpAddr {
+    "10.9.0.2".parse().unwrap()
+}
+
+fn segment(carrier: bool) -> Path {
+    Path::Segment { ifindex: 7, interface: "eth0".to_owned(), carrier, ethernet: true }
+}
+
+fn seen(state: NeighbourState) -> Seen {
+    use NeighbourState::{Failed, Incomplete};
+    let mac = (!matches!(state, Failed | Incomplete | NeighbourState::None)).then_some(MAC);
+    Seen { ifindex: 7, address: address(), state, mac }
+}
+
+fn resolved() -> Vec<NeighbourEvent> {
+    vec![NeighbourEvent { address: address(), reach: Reach::Resolved { ifindex: 7, mac: MAC } }]
+}
+
+fn unreachable(why: &str) -> Vec<NeighbourEvent> {
+    vec![NeighbourEvent { address: address(), reach: Reach::Unreachable { why: why.to_owned() } }]
+}
+
+fn kick() -> Vec<Kick> {
+    vec![Kick { ifindex: 7, address: address() }]
+}
+
+/// A table that keeps one address, with a clock.
+struct Bench {
+    table: Table,
+    now: Instant,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let mut table = Table::default();
+        table.keep(&BTreeSet::from([address()]));
+        Self { table, now: Instant::now() }
+    }
+
+    fn resolved() -> Self {
+        let mut bench = Self::new();
+        assert_eq!(bench.look(segment(true), Some(NeighbourState::Reachable)).events, resolved());
+        bench
+    }
+
+    fn look(&mut self, path: Path, state: Option<NeighbourState>) -> Step {
+        self.now += KICK_APART;
+        let neighbours = state.map(seen).into_iter().collect();
+        self.table.on_picture(HashMap::from([(address(), path)]), neighbours, self.now)
+    }
+
+    fn change(&mut self, state: NeighbourState) -> Step {
+        self.now += KICK_APART;
+        self.table.on_neighbour(seen(state), self.now)
+    }
+}
+
+#[test]
+fn a_known_neighbour_is_told_and_left_alone() {
+    for state in [NeighbourState::Reachable, NeighbourState::Permanent] {
+        let step = Bench::new().look(segment(true), Some(state));
+        assert_eq!(step, Step { events: resolved(), kicks: vec![] });
+    }
+}
+
+#[test]
+fn a_missing_neighbour_is_kicked_and_told_once_it_answers() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.look(segment(true), None), Step { events: vec![], kicks: kick() });
+    assert_eq!(bench.change(NeighbourState::Incomplete), Step::default());
+    assert_eq!(bench.change(NeighbourState::Reachable).events, resolved());
+}
+
+#[test]
+fn a_stale_neighbour_is_told_and_kicked_at_the_look() {
+    let mut bench = Bench::new();
+    let step = bench.look(segment(true), Some(NeighbourState::Stale));
+    assert_eq!(step, Step { events: resolved(), kicks: kick() });
+    assert_eq!(bench.change(NeighbourState::Stale), Step::default());
+}
+
+#[test]
+fn nothing_is_told_while_the_kernel_probes_again() {
+    let mut bench = Bench::resolved();
+    for state in [NeighbourState::Stale, NeighbourState::Delay, NeighbourState::Probe] {
+        assert_eq!(bench.change(state), Step::default(), "{state}");
+    }
+    assert_eq!(bench.look(segment(true), None).events, [], "gone, and asked for again");
+    assert_eq!(bench.change(NeighbourState::Incomplete), Step::default());
+    assert_eq!(bench.change(NeighbourState::Reachable), Step::default());
+}
+
+#[test]
+fn a_neighbour_that_failed_is_asked_once_more_before_it_is_told() {
+    let mut bench = Bench::resolved();
+    assert_eq!(bench.change(NeighbourState::Failed), Step { events: vec![], kicks: kick() });
+    assert_eq!(bench.change(NeighbourState::Incomplete), Step::default());
+    let step = bench.change(NeighbourState::Failed);
+    assert_eq!(step.events, unreachable("nobody answers ARP for 10.9.0.2 on eth0"));
+    assert_eq!(step.kicks, [], "a dead backend is not asked without end");
+}
+
+#[test]
+fn a_neighbour_that_never_answered_is_told_at_its_first_failure() {
+    let mut bench = Bench::new();
+    bench.look(segment(true), None);
+    let step = bench.change(NeighbourState::Failed);
+    assert_eq!(step.events, unreachable("nobody answers ARP for 10.9.0.2 on eth0"));
+}
+
+#[test]
+fn a_failed_neighbour_is_asked_again_at_each_look_and_told_once() {
+    let mut bench = Bench::new();
+    bench.change(NeighbourState::Failed);
+    bench.look(segment(true), Some(NeighbourState::Failed));
+    for _ in 0..3 {
+        let step = bench.look(segment(true), Some(NeighbourState::Failed));
+        assert_eq!(step, Step { events: vec![], kicks: kick() });
+    }
+    assert_eq!(bench.change(NeighbourState::Reachable).events, resolved());
+}
+
+#[test]
+fn a_neighbour_that_answered_in_between_is_doubted_anew() {
+    let mut bench = Bench::resolved();
+    for _ in 0..3 {
+        assert_eq!(bench.change(NeighbourState::Failed), Step { events: vec![], kicks: kick() });
+        assert_eq!(bench.change(NeighbourState::Reachable), Step::default());
+    }
+}
+
+#[test]
+fn an_entry_that_is_gone_is_kicked_at_once_but_not_in_a_loop() {
+    let mut bench = Bench::resolved();
+    let gone = seen(NeighbourState::Reachable);
+    let step = bench.table.on_gone(&gone, bench.now);
+    assert_eq!(step, Step { events: vec![], kicks: kick() });
+    assert_eq!(bench.table.on_gone(&gone, bench.now + KICK_APART / 2), Step::default());
+    assert_eq!(bench.table.on_gone(&gone, bench.now + KICK_APART).kicks, kick());
+}
+
+#[test]
+fn another_mac_is_told_at_once() {
+    let mut bench = Bench::resolved();
+    let mac = Mac([2, 0, 0, 0, 0, 9]);
+    let step =
+        bench.table.on_neighbour(Seen { mac: Some(mac), ..seen(NeighbourState::Reachable) }, bench.now);
+    assert_eq!(step.events[0].reach, Reach::Resolved { ifindex: 7, mac });
+}
+
+#[test]
+fn the_same_address_on_another_interface_is_another_neighbour() {
+    let mut bench = Bench::new();
+    bench.look(segment(true), None);
+    let elsewhere = Seen { ifindex: 8, ..seen(NeighbourState::Reachable) };
+    assert_eq!(bench.table.on_neighbour(elsewhere, bench.now), Step::default());
+}
+
+#[test]
+fn a_path_that_moves_to_another_interface_is_resolved_there() {
+    let mut bench = Bench::resolved();
+    let moved = Path::Segment { ifindex: 8, interface: "eth1".to_owned(), carrier: true, ethernet: true };
+    let there = Seen { ifindex: 8, ..seen(NeighbourState::Reachable) };
+    let step = bench.table.on_picture(HashMap::from([(address(), moved)]), vec![there], bench.now);
+    assert_eq!(step.events[0].reach, Reach::Resolved { ifindex: 8, mac: MAC });
+}
+
+#[test]
+fn a_lost_carrier_changes_nothing_that_was_told() {
+    let mut bench = Bench::resolved();
+    assert_eq!(bench.look(segment(false), None), Step::default());
+    assert_eq!(bench.change(NeighbourState::Failed), Step::default());
+    assert_eq!(bench.look(segment(true), None), Step { events: vec![], kicks: kick() });
+    let mut fresh = Bench::new();
+    assert_eq!(fresh.look(segment(false), None).events, unreachable("interface eth0 has no carrier"));
+}
+
+#[test]
+fn a_way_that_does_not_serve_is_told_with_its_reason() {
+    let mut bench = Bench::resolved();
+    let none = Path::None { why: "no route to 10.9.0.2".to_owned() };
+    assert_eq!(bench.look(none.clone(), None).events, unreachable("no route to 10.9.0.2"));
+    assert_eq!(bench.look(none, None), Step::default());
+    let tunnel = Path::Segment { ifindex: 7, interface: "tun0".to_owned(), carrier: true, ethernet: false };
+    assert_eq!(bench.look(tunnel, None).events, unreachable("interface tun0 has no MAC addresses"));
+}
+
+#[test]
+fn an_address_that_is_not_kept_any_more_is_forgotten() {
+    let mut bench = Bench::resolved();
+    bench.table.keep(&BTreeSet::new());
+    assert_eq!(bench.change(NeighbourState::Failed), Step::default());
+    bench.table.keep(&BTreeSet::from([address()]));
+    assert_eq!(bench.look(segment(true), Some(NeighbourState::Reachable)).events, resolved(), "told anew");
+}
