@@ -1,1 +1,3 @@
 //! The balancer agent and its command line.
+
+pub mod api;
