@@ -1,3 +1,4 @@
 //! The balancer agent and its command line.
 
 pub mod api;
+pub mod cli;
