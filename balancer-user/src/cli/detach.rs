@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::{
     exit::{Code, Failure},
+    parse::count,
     ui::Ui,
     wiring,
 };
@@ -15,10 +16,10 @@ use crate::api::{
     types::{DetachDoc, Schema, StatusDoc},
 };
 
-/// Takes the XDP program and all its bpffs objects away: service addresses are this host's own again, and flows,
-/// pins and counters are forgotten. A running agent does it and ends.
+/// Take the XDP program and all its bpffs objects away.
 ///
-/// Without an agent, say where the objects are with --config or --bpffs.
+/// Service addresses are this host's own again; flows, pins and counters are forgotten. A running agent does it
+/// and ends. Without an agent, say where the objects are with --config or --bpffs.
 #[derive(Debug, Args)]
 pub(super) struct DetachArgs {
     /// Even if flows live, or if no agent can tell whether any do.
@@ -49,7 +50,7 @@ async fn ask(args: &DetachArgs, client: &Client) -> Result<DetachDoc, Failure> {
     if status.flows > 0 && !args.yes {
         return Err(Failure::said(
             Code::Failed,
-            format!("{} live flows would lose their backend", status.flows),
+            format!("{} would lose the backend", count(status.flows, "live flow")),
         )
         .with_remedy("drain first, or say --yes"));
     }

@@ -14,9 +14,9 @@ use crate::api::{
     types::{ExplainDoc, ExplainQuestion, ExplainRequest},
 };
 
-/// Says which backend a packet goes to, and each step that decides it, by the code that the kernel runs.
+/// Which backend a packet goes to, and each step that decides it.
 ///
-/// With a source port it is about that flow, if it lives; without, about a new connection of this client.
+/// The answer comes from the code that the kernel runs. With a source port it is about that flow, if it lives; without, about a new connection of this client.
 /// Asking changes nothing.
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {

@@ -49,6 +49,7 @@ const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 ag
     5 invalid configuration, 6 timed out or cut";
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
 struct Global {
     /// The agent's socket.
     #[arg(long, global = true, value_name = "SOCKET", env = "BALANCER_API", default_value = DEFAULT_SOCKET)]
@@ -74,7 +75,6 @@ enum Command {
 /// Commands that work by themselves.
 #[derive(Debug, Subcommand)]
 enum Local {
-    /// Run the agent in the foreground.
     Run(run::RunArgs),
     /// Validate a configuration file.
     Check(check::CheckArgs),
@@ -85,11 +85,9 @@ enum Local {
 /// Commands that ask the agent.
 #[derive(Debug, Subcommand)]
 enum Remote {
-    /// Apply the configuration file again, and print what changed.
     Reload(reload::ReloadArgs),
     /// The agent, its interfaces, and what differs from the file.
     Status,
-    /// Take the XDP program and all its bpffs objects away.
     Detach(detach::DetachArgs),
     /// Services: front-end addresses with their backends.
     #[command(subcommand)]
@@ -103,7 +101,6 @@ enum Remote {
     /// Pins: the clients, each with its backend.
     #[command(subcommand)]
     Pin(pin::PinCommand),
-    /// Which backend a packet goes to, and each step that decides it.
     Explain(explain::ExplainArgs),
 }
 

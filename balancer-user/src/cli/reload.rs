@@ -13,9 +13,9 @@ use crate::api::{
     types::{ChangeRow, ReloadDoc, ReloadRequest},
 };
 
-/// Validates the configuration file, applies what changed, and prints it. A bad file changes nothing.
+/// Apply the configuration file again, and print what changed.
 ///
-/// Runtime changes (`backend add|del|drain|maint|weight`) outlive a reload, unless the file changed that same key.
+/// A bad file changes nothing. Runtime changes (`backend add|del|drain|maint|weight`) outlive a reload, unless the file changed that same key.
 #[derive(Debug, Args)]
 pub(super) struct ReloadArgs {
     /// Forget every runtime change, so that the file alone counts.

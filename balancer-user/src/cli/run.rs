@@ -6,9 +6,9 @@ use clap::Args;
 
 use super::{exit::Failure, wiring};
 
-/// Runs the agent in the foreground; a service manager hears when it is ready.
+/// Run the agent in the foreground.
 ///
-/// A second agent on the host is refused, and so is a foreign XDP program on an interface. When it exits or dies,
+/// A service manager hears when it is ready. A second agent on the host is refused, and so is a foreign XDP program on an interface. When it exits or dies,
 /// packets go on flowing with the last verdicts, and the next one adopts flows, pins and counters. SIGHUP does
 /// what `reload` does.
 #[derive(Debug, Args)]

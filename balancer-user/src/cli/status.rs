@@ -2,6 +2,7 @@
 
 use super::{
     exit::Failure,
+    parse::count,
     reload,
     table::{Column, Table, Tone, Value},
     ui::Ui,
@@ -31,9 +32,9 @@ fn tables(document: &StatusDoc, wide: bool) -> Vec<Table> {
 }
 
 fn facts(document: &StatusDoc) -> Table {
-    let drift = match document.drift.len() {
+    let drift = match document.drift.len() as u64 {
         0 => Value::from("none"),
-        count => Value::toned(format!("{count} runtime changes"), Tone::Warn),
+        changes => Value::toned(count(changes, "runtime change"), Tone::Warn),
     };
     Table::facts([
         ("version", Value::from(&document.version)),
@@ -59,8 +60,7 @@ fn last_reload(last: Option<&LastReload>) -> Value {
 }
 
 fn interfaces(document: &StatusDoc) -> Table {
-    let mut table =
-        Table::new(&[Column::text("INTERFACE"), Column::text("XDP MODE"), Column::number("PROGRAM")]);
+    let mut table = Table::new(&[Column::text("INTERFACE"), Column::text("MODE"), Column::number("PROGRAM")]);
     for row in &document.interfaces {
         let tone = if row.mode == "native" { Tone::Plain } else { Tone::Warn };
         table.row([(&row.name).into(), Value::toned(&row.mode, tone), row.program_id.into()]);

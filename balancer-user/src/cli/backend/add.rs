@@ -13,9 +13,9 @@ use crate::{
     cli::{exit::Failure, ui::Ui},
 };
 
-/// Adds a backend until it is deleted, or `reload --discard-runtime`; it takes clients with its first good check.
+/// Add a backend.
 ///
-/// No pinned client and no live flow moves to it: it fills with new clients.
+/// It takes clients with its first good check, and stays until it is deleted, or `reload --discard-runtime`. No pinned client and no live flow moves to it: it fills with new clients.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct AddArgs {
     /// Name of the service.

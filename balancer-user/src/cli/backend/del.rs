@@ -12,9 +12,9 @@ use crate::{
     cli::{exit::Failure, ui::Ui},
 };
 
-/// Drains a backend, and forgets it when its last flow has ended.
+/// Drain a backend, then forget it.
 ///
-/// Unlike HAProxy's `del server`, it needs no maintenance first and works with live flows. A backend of the
+/// It is forgotten when its last flow has ended. Unlike HAProxy's `del server`, it needs no maintenance first and works with live flows. A backend of the
 /// configuration file stays deleted over reloads until `reload --discard-runtime`, or until the file changes it.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DelArgs {

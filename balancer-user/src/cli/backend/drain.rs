@@ -20,14 +20,17 @@ use crate::{
     },
     cli::{
         exit::{Code, Failure},
+        parse::count,
         ui::Ui,
     },
 };
 
-/// No new client and no new connection for a backend; its live flows go on until they end by themselves.
+/// Let a backend finish what it has, and take nothing new.
+///
+/// No new client and no new connection; its live flows go on until they end by themselves.
 ///
 /// Unlike HAProxy's drain, it does not keep persistence: a pinned client that opens a new connection goes
-/// elsewhere, and is pinned there. `weight SERVICE BACKEND 0` keeps pinned clients coming. `ready` ends a drain.
+/// elsewhere, and is pinned there. `weight 0` keeps pinned clients coming. `ready` ends a drain.
 ///
 /// With --wait it shows how many flows are left, and ends with 0 when none is and none was cut, with 6 when
 /// flows are left after --timeout, or were cut (by `maint`, `del --now`, or because the backend went down).
@@ -90,11 +93,12 @@ fn conclude(args: &DrainArgs, end: End, left: u64, ui: &mut Ui<'_>) -> Result<()
         End::Cut(why) => Err(Failure::said(Code::Cut, format!("{name} {why}"))),
         End::Undone(why) => Err(Failure::said(Code::Failed, format!("{name} {why}"))),
         End::Expired => {
-            let message = format!("{name} has {left} flows left{}", after.unwrap_or_default());
+            let message = format!("{name} has {} left{}", count(left, "flow"), after.unwrap_or_default());
             Err(Failure::said(Code::Cut, message).with_remedy(on))
         }
         End::Interrupted => {
-            Err(Failure::said(Code::Interrupted, format!("{name} has {left} flows left")).with_remedy(on))
+            let message = format!("interrupted: {name} has {} left", count(left, "flow"));
+            Err(Failure::said(Code::Interrupted, message).with_remedy(on))
         }
     }
 }

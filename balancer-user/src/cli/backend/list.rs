@@ -46,7 +46,7 @@ const WIDE: [Column; 7] = [
     Column::number("PACKETS"),
     Column::number("BYTES"),
     Column::number("RESETS"),
-    Column::text("LAST ERROR"),
+    Column::text("ERROR"),
 ];
 
 /// Backends as a table.

@@ -9,9 +9,9 @@ use crate::{
     cli::{exit::Failure, ui::Ui},
 };
 
-/// Takes a backend out of service at once: no client, no connection, and its live flows are cut.
+/// Take a backend out of service at once.
 ///
-/// With live flows it prints their number and wants --yes; `drain --wait` is the gentle way. Unlike HAProxy's
+/// No client, no connection, and its live flows are cut. With live flows it prints their number and wants --yes; `drain --wait` is the gentle way. Unlike HAProxy's
 /// maintenance, health checks go on, so that `ready` finds a judged backend.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct MaintArgs {

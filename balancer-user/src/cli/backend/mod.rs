@@ -3,7 +3,7 @@
 use balancer_common::state::Admin;
 use clap::{Args, Subcommand};
 
-use super::{exit::Failure, ui::Ui};
+use super::{exit::Failure, parse::count, ui::Ui};
 use crate::api::{
     client::Client,
     routes,
@@ -25,17 +25,14 @@ pub(super) use list::table;
 pub(super) enum BackendCommand {
     /// The backends of a service.
     List(list::ListArgs),
-    /// Add a backend.
     Add(add::AddArgs),
-    /// Drain a backend, then forget it.
     Del(del::DelArgs),
     /// Let a backend take clients again.
+    ///
+    /// It ends `drain` and `maint`. Clients that were pinned elsewhere meanwhile stay there.
     Ready(Target),
-    /// Let a backend finish what it has, and take nothing new.
     Drain(drain::DrainArgs),
-    /// Take a backend out of service at once.
     Maint(maint::MaintArgs),
-    /// Change a backend's share of new clients.
     Weight(weight::WeightArgs),
 }
 
@@ -84,10 +81,7 @@ fn report(document: &BackendDoc, ui: &mut Ui<'_>) -> Result<(), Failure> {
 }
 
 fn sentence(BackendDoc { service, backend, .. }: &BackendDoc) -> String {
-    let flows = match backend.flows {
-        1 => "1 live flow".to_owned(),
-        flows => format!("{flows} live flows"),
-    };
+    let flows = count(backend.flows, "live flow");
     let still = if backend.admin == Admin::Gone { "forgotten once idle" } else { backend.health.word() };
     format!(
         "service \"{service}\": backend \"{}\" is {}, {still}, weight {}, {flows}",

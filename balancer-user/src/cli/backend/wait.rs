@@ -12,7 +12,7 @@ use crate::{
         routes,
         types::{BackendRow, BackendsDoc, ErrorCode},
     },
-    cli::{exit::Failure, live::Line, ui::Ui},
+    cli::{exit::Failure, live::Line, parse::count, ui::Ui},
 };
 
 /// Often enough to look live, seldom enough to cost nothing.
@@ -59,10 +59,10 @@ impl<'a> Watch<'a> {
                         return Ok(end);
                     }
                     self.left = row.as_ref().map_or(0, remaining);
-                    format!("{} flows left", self.left)
+                    format!("{} left", count(self.left, "flow"))
                 }
                 Err(ClientError::Unreachable { .. } | ClientError::Silent { .. }) => {
-                    format!("{} flows left; no agent answers, waiting for one", self.left)
+                    format!("{} left; no agent answers, waiting for one", count(self.left, "flow"))
                 }
                 Err(error) => return Err(error.into()),
             };
@@ -96,17 +96,17 @@ fn judge(row: Option<&BackendRow>, before: u64) -> Option<End> {
     let Some(row) = row else {
         return Some(match before {
             0 => End::Forgotten,
-            left => End::Cut(format!("was deleted while it had {left} flows")),
+            left => End::Cut(format!("was deleted while it had {}", count(left, "flow"))),
         });
     };
     let left = remaining(row);
     match (row.admin, row.health, left) {
         (Admin::Maint | Admin::Gone, _, _) if before > 0 => {
-            Some(End::Cut(format!("was set to {} while it had {before} flows", row.admin)))
+            Some(End::Cut(format!("was set to {} while it had {}", row.admin, count(before, "flow"))))
         }
         (Admin::Ready, _, _) => Some(End::Undone("was made ready by somebody else".into())),
         (_, _, 0) => Some(End::Empty(Box::new(row.clone()))),
-        (_, Health::Down, left) => Some(End::Cut(format!("went down while it had {left} flows"))),
+        (_, Health::Down, left) => Some(End::Cut(format!("went down while it had {}", count(left, "flow")))),
         _ => None,
     }
 }

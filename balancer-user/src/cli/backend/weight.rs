@@ -12,9 +12,9 @@ use crate::{
     cli::{exit::Failure, ui::Ui},
 };
 
-/// Changes a backend's share of new clients. Pinned clients and live flows stay.
+/// Change a backend's share of new clients.
 ///
-/// As in HAProxy, weight 0 means no new clients, and pinned ones still come back. For a backend that is to be
+/// Pinned clients and live flows stay. As in HAProxy, weight 0 means no new clients, and pinned ones still come back. For a backend that is to be
 /// emptied use `drain`, which is stronger.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct WeightArgs {

@@ -50,7 +50,7 @@ fn table(document: &PinsDoc) -> Table {
         Column::text("BACKEND"),
         Column::number("FLOWS"),
         Column::number("AGE").spare(2),
-        Column::number("EXPIRES IN"),
+        Column::number("EXPIRES"),
     ]);
     for row in &document.pins {
         table.row([

@@ -39,7 +39,7 @@ fn ends_with_0_when_no_flow_is_left() {
     assert_eq!((code, out.as_str()), (0, ""));
     assert_eq!(
         err,
-        "2 flows left\n1 flows left\nservice \"ws\": backend \"ws-1\" has no flow left: safe to stop\n"
+        "2 flows left\n1 flow left\nservice \"ws\": backend \"ws-1\" has no flow left: safe to stop\n"
     );
 }
 
@@ -48,7 +48,7 @@ fn rewrites_one_line_on_a_terminal() {
     let screen = Screen { live: true, ..Screen::default() };
     let ended = draining(vec![vec![left(2)], vec![left(1)], vec![left(0)]]).balancer_on(screen, WAIT);
     assert!(
-        ended.err.starts_with("\r\u{1b}[2K2 flows left\r\u{1b}[2K1 flows left\nservice"),
+        ended.err.starts_with("\r\u{1b}[2K2 flows left\r\u{1b}[2K1 flow left\nservice"),
         "{:?}",
         ended.err
     );

@@ -27,28 +27,89 @@ fn check(out: &str, expected: &str) {
 
 #[test]
 fn backend_list() {
-    check(&piped(&three(), "backend list ws"), "");
+    check(
+        &piped(&three(), "backend list ws"),
+        "
+NAME  ADDRESS                   WEIGHT  ADMIN  HEALTH  FLOWS  SHARE  PINS
+ws-1  10.0.1.10,2001:db8:1::10     100  ready  up       1200  25.0%   321
+ws-2  10.0.1.10,2001:db8:1::10     100  drain  up          7  25.0%   321
+ws-3  10.0.1.10,2001:db8:1::10     100  ready  down        0  25.0%   321
+",
+    );
 }
 
 #[test]
-fn backend_list_wide() {
-    check(&piped(&three(), "backend list ws -o wide"), "");
+fn backend_list_wide_has_long_lines_whole() {
+    let out = piped(&three(), "backend list ws -o wide");
+    let titles =
+        "NAME ADDRESS WEIGHT ADMIN HEALTH FLOWS SHARE PINS NUMBER SINCE TOTAL PACKETS BYTES RESETS ERROR";
+    let lines: Vec<_> = out.lines().collect();
+    assert_eq!(lines[0].split_whitespace().collect::<Vec<_>>().join(" "), titles);
+    assert!(lines[3].ends_with("  connect to 10.0.1.12:443: connection refused"), "{out}");
+    assert_eq!(lines.len(), 4);
 }
 
 #[test]
 fn service_list() {
     let document = ServicesDoc { schema: Schema, services: vec![service()] };
-    check(&piped(&document, "service list -o wide"), "");
+    check(
+        &piped(&document, "service list -o wide"),
+        "
+NAME  LISTEN                                       STATE     READY  FLOWS  MODE   BALANCE  AFFINITY
+ws    203.0.113.10:443/tcp,[2001:db8::10]:443/tcp  degraded    1/3   1207  l2dsr  maglev   client
+",
+    );
 }
 
 #[test]
 fn service_show() {
-    check(&piped(&service_detail(), "service show ws"), "");
+    check(
+        &piped(&service_detail(), "service show ws"),
+        "
+name      ws
+listen    203.0.113.10:443/tcp, [2001:db8::10]:443/tcp
+state     degraded
+ready     1 of 3, at least 2
+flows     1207
+pins      963
+mode      l2dsr
+balance   maglev, 65537 slots
+affinity  client (/32, /64), pinned for 3h
+timeouts  established 2h, closing 30s, syn 1m, udp 2m
+health    http port 8081 /health every 2s, timeout 0.5s, rise 2, fall 3
+
+NAME  ADDRESS                   WEIGHT  ADMIN  HEALTH  FLOWS  SHARE  PINS
+ws-1  10.0.1.10,2001:db8:1::10     100  ready  up       1200  25.0%   321
+ws-2  10.0.1.10,2001:db8:1::10     100  drain  up          7  25.0%   321
+ws-3  10.0.1.10,2001:db8:1::10     100  ready  down        0  25.0%   321
+",
+    );
 }
 
 #[test]
 fn status_tells_drift_and_leaves_reasons_to_wide() {
-    check(&piped(&status(), "status"), "");
+    check(
+        &piped(&status(), "status"),
+        r#"
+version      0.1.0
+process      4711, since 2025-01-02T03:04:05Z
+file         /etc/balancer/balancer.toml
+last reload  ok, 2025-01-02T03:05:00Z
+drift        1 runtime change
+services     1
+flows        1207
+pins         963
+
+INTERFACE  MODE    PROGRAM
+eth0       native       42
+
+OBJECT                       KEY    FILE   RUNTIME
+service "ws" backend "ws-2"  state  ready  drain
+
+TABLE     ENTRIES  CAPACITY
+flows-v4     1207   1048576
+"#,
+    );
 }
 
 #[test]
@@ -59,23 +120,60 @@ fn status_wide_shows_the_reasons_that_are_not_zero() {
 
 #[test]
 fn flow_list() {
-    check(&piped(&flows(), "flow list"), "");
+    check(
+        &piped(&flows(), "flow list"),
+        "
+SERVICE  CLIENT               DESTINATION             BACKEND  STATE        IDLE
+ws       [2001:db8::7]:40123  [2001:db8::10]:443/tcp  ws-1     established  1m4s
+",
+    );
 }
 
 #[test]
 fn pin_list() {
-    check(&piped(&pins(), "pin list"), "");
+    check(
+        &piped(&pins(), "pin list"),
+        "
+SERVICE  CLIENT         BACKEND  FLOWS   AGE   EXPIRES
+ws       198.51.100.7   ws-1         0  1m4s  2h58m56s
+ws       2001:db8::/64  ws-1         2  1m4s         -
+",
+    );
 }
 
 #[test]
 fn explain() {
-    check(&piped(&[explanation()], "explain 198.51.100.7 203.0.113.10:443/tcp"), "");
+    check(
+        &piped(&[explanation()], "explain 198.51.100.7 203.0.113.10:443/tcp"),
+        "
+client        198.51.100.7
+destination   203.0.113.10:443/tcp
+service       ws
+backend       ws-1
+by            pin
+reason        pin
+maglev alone  ws-2
+
+STEP     DETAIL
+service  ws
+flow     none
+pin      ws-1, up
+",
+    );
 }
 
 #[test]
 fn a_narrow_terminal_gets_fewer_columns_in_whole_lines() {
     let out = StandIn::with(&three()).balancer_on(NARROW, "backend list ws").out;
-    check(&out, "");
+    check(
+        &out,
+        "
+NAME  ADMIN  HEALTH  FLOWS  SHARE  PINS
+ws-1  ready  up       1200  25.0%   321
+ws-2  drain  up          7  25.0%   321
+ws-3  ready  down        0  25.0%   321
+",
+    );
 }
 
 #[test]

@@ -151,7 +151,7 @@ fn detach_with_live_flows_wants_a_yes() {
     let agent = detachable(12);
     let ended = agent.balancer("detach");
     assert_eq!(ended.code, 1);
-    assert_eq!(ended.err, "error: 12 live flows would lose their backend\n  drain first, or say --yes\n");
+    assert_eq!(ended.err, "error: 12 live flows would lose the backend\n  drain first, or say --yes\n");
     assert_eq!(agent.requests(), ["GET /v1/status"]);
     assert_eq!(agent.balancer("detach --yes").err, "XDP program of eth0\n");
 }
