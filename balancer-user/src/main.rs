@@ -1,2 +1,7 @@
 //! The `balancer` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    balancer_user::cli::main()
+}

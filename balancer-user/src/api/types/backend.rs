@@ -1,0 +1,77 @@
+//! Backends.
+
+use std::net::IpAddr;
+
+use balancer_common::state::{Admin, Health};
+use serde::{Deserialize, Serialize};
+
+use super::{Schema, words};
+
+/// `GET /v1/services/{service}/backends`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BackendsDoc {
+    /// Version of the document.
+    pub schema: Schema,
+    /// Name of the service.
+    pub service: String,
+    /// Its backends: those of the file in its order, then those added at runtime.
+    pub backends: Vec<BackendRow>,
+}
+
+/// The answer to a verb on one backend: how it stands now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BackendDoc {
+    /// Version of the document.
+    pub schema: Schema,
+    /// Name of the service.
+    pub service: String,
+    /// The backend after the change (before it, for one that is gone).
+    pub backend: BackendRow,
+    /// What the operator should know besides.
+    pub notes: Vec<String>,
+}
+
+/// One backend.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BackendRow {
+    /// Its name, unique in the service.
+    pub name: String,
+    /// Its first address.
+    pub address: IpAddr,
+    /// All its addresses: one, or one v4 and one v6.
+    pub addresses: Vec<IpAddr>,
+    /// Its port, if it is not the service's.
+    pub port: Option<u16>,
+    /// Its share of new clients relative to the others.
+    pub weight: u32,
+    /// What the operator wants of it.
+    #[serde(with = "words::admin")]
+    pub admin: Admin,
+    /// What the checks say.
+    #[serde(with = "words::health")]
+    pub health: Health,
+    /// Since when admin state and health are what they are.
+    pub since: Option<String>,
+    /// Live flows.
+    pub flows: u64,
+    /// Flows ever opened.
+    pub flows_total: u64,
+    /// Its part of the service's live flows, 0 to 1.
+    pub share: f64,
+    /// Pins that name it.
+    pub pins: u64,
+    /// Packets forwarded to it.
+    pub packets: u64,
+    /// Bytes forwarded to it.
+    pub bytes: u64,
+    /// Flows reset because of it.
+    pub resets: u64,
+    /// Its door, `null` without doors.
+    pub door: Option<u16>,
+    /// What the last failed check said.
+    pub last_error: Option<String>,
+    /// Its number in the tables.
+    pub number: u16,
+    /// Flows that a drain still waits for; `null` unless it drains.
+    pub remaining: Option<u64>,
+}

@@ -1,0 +1,104 @@
+//! `balancer backend drain`.
+
+use std::time::Duration;
+
+use balancer_common::state::Admin;
+use clap::Args;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::sleep,
+};
+
+use super::{
+    Target,
+    wait::{End, Watch},
+};
+use crate::{
+    api::{
+        client::Client,
+        types::{BackendDoc, Schema, SetAdmin},
+    },
+    cli::{
+        exit::{Code, Failure},
+        parse::count,
+        ui::Ui,
+    },
+};
+
+/// Let a backend finish what it has, and take nothing new.
+///
+/// No new client and no new connection; its live flows go on until they end by themselves.
+///
+/// Unlike HAProxy's drain, it does not keep persistence: a pinned client that opens a new connection goes
+/// elsewhere, and is pinned there. `weight 0` keeps pinned clients coming. `ready` ends a drain.
+///
+/// With --wait it shows how many flows are left, and ends with 0 when none is and none was cut, with 6 when
+/// flows are left after --timeout, or were cut (by `maint`, `del --now`, or because the backend went down).
+/// Ctrl-C ends the waiting, not the drain.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct DrainArgs {
+    #[command(flatten)]
+    target: Target,
+
+    /// Wait until no flow is left.
+    #[arg(long)]
+    wait: bool,
+
+    /// Wait no longer than this, e.g. 10m [default: as long as it takes].
+    #[arg(long, requires = "wait", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    timeout: Option<Duration>,
+
+    /// Even if fewer than `min_ready` backends stay up.
+    #[arg(long)]
+    force: bool,
+}
+
+pub(super) async fn run(args: &DrainArgs, client: &Client, ui: &mut Ui<'_>) -> Result<(), Failure> {
+    // Before the drain begins, so that a Ctrl-C from now on is answered with how to undo it.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let request = SetAdmin { admin: Admin::Drain, force: args.force, yes: false };
+    let document = args.target.set_admin(client, request).await?;
+    if !args.wait {
+        return super::report(&document, ui);
+    }
+    let mut watch = Watch::new(&args.target, client, &document.backend);
+    let end = tokio::select! {
+        end = watch.until_end(ui) => end?,
+        () = expire(args.timeout) => End::Expired,
+        _ = interrupt.recv() => End::Interrupted,
+    };
+    watch.leave(ui)?;
+    conclude(args, end, watch.left, ui)
+}
+
+async fn expire(after: Option<Duration>) {
+    match after {
+        Some(after) => sleep(after).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn conclude(args: &DrainArgs, end: End, left: u64, ui: &mut Ui<'_>) -> Result<(), Failure> {
+    let Target { service, backend } = &args.target;
+    let name = format!("service \"{service}\": backend \"{backend}\"");
+    let on = format!("the drain stays on; `{}` undoes it", args.target.undo());
+    let after = args.timeout.map(humantime::format_duration).map(|time| format!(" after {time}"));
+    match end {
+        End::Empty(row) => {
+            let document =
+                BackendDoc { schema: Schema, service: service.clone(), backend: *row, notes: vec![] };
+            Ok(ui.done(&document, &format!("{name} has no flow left: safe to stop"))?)
+        }
+        End::Forgotten => Ok(ui.talk(&format!("{name} has no flow left and is forgotten: safe to stop"))?),
+        End::Cut(why) => Err(Failure::said(Code::Cut, format!("{name} {why}"))),
+        End::Undone(why) => Err(Failure::said(Code::Failed, format!("{name} {why}"))),
+        End::Expired => {
+            let message = format!("{name} has {} left{}", count(left, "flow"), after.unwrap_or_default());
+            Err(Failure::said(Code::Cut, message).with_remedy(on))
+        }
+        End::Interrupted => {
+            let message = format!("interrupted: {name} has {} left", count(left, "flow"));
+            Err(Failure::said(Code::Interrupted, message).with_remedy(on))
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! `balancer status`: the agent as a whole.
+
+use super::{
+    exit::Failure,
+    parse::count,
+    reload,
+    table::{Column, Table, Tone, Value},
+    ui::Ui,
+};
+use crate::api::{
+    client::Client,
+    routes,
+    types::{LastReload, StatusDoc},
+};
+
+pub(super) async fn run(client: &Client, ui: &mut Ui<'_>) -> Result<(), Failure> {
+    let document: StatusDoc = client.get(routes::STATUS).await?;
+    let wide = ui.wide();
+    Ok(ui.show(&document, || tables(&document, wide))?)
+}
+
+fn tables(document: &StatusDoc, wide: bool) -> Vec<Table> {
+    let mut tables = vec![facts(document), interfaces(document)];
+    if !document.drift.is_empty() {
+        tables.push(reload::changes(&document.drift, "FILE", "RUNTIME"));
+    }
+    tables.push(fill(document));
+    if wide {
+        tables.push(reasons(document));
+    }
+    tables
+}
+
+fn facts(document: &StatusDoc) -> Table {
+    let drift = match document.drift.len() as u64 {
+        0 => Value::from("none"),
+        changes => Value::toned(count(changes, "runtime change"), Tone::Warn),
+    };
+    Table::facts([
+        ("version", Value::from(&document.version)),
+        ("process", format!("{}, since {}", document.pid, document.started).into()),
+        ("file", (&document.config).into()),
+        ("last reload", last_reload(document.last_reload.as_ref())),
+        ("drift", drift),
+        ("services", document.services.into()),
+        ("flows", document.flows.into()),
+        ("pins", document.pins.into()),
+    ])
+}
+
+fn last_reload(last: Option<&LastReload>) -> Value {
+    match last {
+        None => "-".into(),
+        Some(LastReload { ok: true, at, .. }) => format!("ok, {at}").into(),
+        Some(LastReload { ok: false, at, error }) => {
+            let why = error.as_deref().unwrap_or("no reason given");
+            Value::toned(format!("refused, {at}: {why}"), Tone::Bad)
+        }
+    }
+}
+
+fn interfaces(document: &StatusDoc) -> Table {
+    let mut table = Table::new(&[Column::text("INTERFACE"), Column::text("MODE"), Column::number("PROGRAM")]);
+    for row in &document.interfaces {
+        let tone = if row.mode == "native" { Tone::Plain } else { Tone::Warn };
+        table.row([(&row.name).into(), Value::toned(&row.mode, tone), row.program_id.into()]);
+    }
+    table
+}
+
+fn fill(document: &StatusDoc) -> Table {
+    let mut table =
+        Table::new(&[Column::text("TABLE"), Column::number("ENTRIES"), Column::number("CAPACITY")]);
+    for row in &document.tables {
+        table.row([(&row.table).into(), row.entries.into(), row.capacity.into()]);
+    }
+    table
+}
+
+fn reasons(document: &StatusDoc) -> Table {
+    let mut table = Table::new(&[Column::text("REASON"), Column::number("PACKETS")]);
+    for row in document.reasons.iter().filter(|row| row.packets > 0) {
+        table.row([(&row.reason).into(), row.packets.into()]);
+    }
+    table
+}
