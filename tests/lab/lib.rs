@@ -1,1 +1,22 @@
-//! The lab.
+//! The lab: network namespaces on this machine with a balancer, real clients and real backends, and what the demo and
+//! the namespace tests do in it.
+//!
+//! [`topology`] says who is there, [`lifecycle`] brings it up and down, [`agent`] is the balancer under test, [`node`]
+//! are the servers and clients that run inside, [`crowd`] commands the clients, and [`demo`] is the show.
+#![forbid(unsafe_code)]
+
+pub mod agent;
+pub mod config;
+pub mod crowd;
+pub mod demo;
+pub mod lifecycle;
+pub mod netns;
+pub mod network;
+pub mod node;
+pub mod paths;
+pub mod process;
+pub mod programs;
+pub mod servers;
+pub mod signals;
+pub mod topology;
+pub mod wire;
