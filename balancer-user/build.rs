@@ -40,7 +40,8 @@ fn build() -> Result<(), String> {
     let toolchain = bpf::toolchain(&cache)
         .map_err(|_| "the tools that compile the XDP program are missing: run `cargo xtask setup` first")?;
 
-    let target = out.join("bpf");
+    // One inner build for all profiles: `OUT_DIR` is target/PROFILE/build/PACKAGE/out.
+    let target = out.ancestors().nth(4).unwrap_or(&out).join("bpf");
     compile(&cache, &toolchain, root, &target)?;
     let object = target.join(bpf::TARGET).join("release/balancer-ebpf");
     fs::copy(&object, out.join("balancer-ebpf"))

@@ -3,10 +3,13 @@
 //! [`Dataplane`] is the one owner. Its tables are the kernel's maps, mapped into the agent, or heap memory in
 //! tests; everything above the maps is the same code. Every write is atomic for the packets that read meanwhile.
 
+mod bpffs;
 mod clock;
 mod counts;
+mod error;
 mod explain;
 mod kernel;
+mod links;
 mod listeners;
 mod maglev;
 mod query;
@@ -16,7 +19,8 @@ mod tables;
 pub use clock::Clock;
 pub use counts::BackendCounts;
 pub use explain::{By, Explanation};
-pub use kernel::{Attached, DataplaneError, OpenOptions, detach, xdp_object};
+pub use error::DataplaneError;
+pub use kernel::{Attached, OpenOptions, detach, xdp_object};
 pub use query::{FlowFilter, FlowRow, PinFilter, PinRow};
 pub use sweep::{Named, Sweep};
 

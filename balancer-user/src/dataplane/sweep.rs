@@ -1,0 +1,213 @@
+//! The sweeper: frees what has run out earlier than an insert would, recounts, and clears overflow flags.
+
+use super::{
+    Dataplane,
+    query::{HostFamily, for_each},
+    tables::Tables,
+};
+use balancer_common::{
+    env::{Env, Transition},
+    table::{
+        TableId,
+        bucket::{self, Table, WordOf},
+        flow::{self, EvictExpired},
+        key::Slots,
+        line::Line,
+        pin::{EvictPins, PinService},
+        service,
+        words::{FlowWord, Phase, PinWord, SlotWord},
+    },
+    walk::family::{Family, V4, V6},
+};
+use std::collections::{HashMap, HashSet};
+
+/// What one sweep saw.
+#[derive(Clone, Debug, Default)]
+pub struct Sweep {
+    /// Used and possible entries of each table of buckets.
+    pub entries: Vec<(TableId, u64, u64)>,
+    /// Live flows by backend number, counted one by one.
+    pub live: HashMap<u16, u64>,
+    /// Pins by backend number.
+    pub pins: HashMap<u16, u64>,
+    /// Entries that it freed.
+    pub freed: u64,
+    /// Counted one by one minus the counters, by backend; only for backends whose counters stood still meanwhile.
+    pub drift: HashMap<u16, i64>,
+    /// Numbers that entries name.
+    pub named: Named,
+}
+
+/// Numbers that flows, embryonic flows and pins name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    /// Backends.
+    pub backends: HashSet<u16>,
+    /// Listeners.
+    pub listeners: HashSet<u16>,
+    /// Services.
+    pub services: HashSet<u16>,
+}
+
+impl Dataplane {
+    /// Looks at every entry once. Takes some 100 ms with a million flows.
+    pub fn sweep(&mut self) -> Sweep {
+        let known: Vec<u16> = super::adopt(&self.tables).backends.iter().map(|one| one.number).collect();
+        let before: HashMap<u16, u64> =
+            known.iter().map(|number| (*number, self.counts(*number).live())).collect();
+        let mut sweep = Sweep::default();
+        sweep_family::<V4>(&self.tables, &mut sweep);
+        sweep_family::<V6>(&self.tables, &mut sweep);
+        for number in known {
+            let after = self.counts(number).live();
+            let counted = sweep.live.get(&number).copied().unwrap_or(0);
+            // What the sweep itself expired is in `after` and not in `counted`; a packet's change is in neither.
+            if before[&number] == after || sweep.freed > 0 {
+                sweep.drift.insert(number, counted.wrapping_sub(after) as i64);
+            }
+        }
+        sweep
+    }
+}
+
+fn sweep_family<F: HostFamily>(tables: &Tables, sweep: &mut Sweep) {
+    sweep_flows::<F>(tables, sweep);
+    sweep_embryonic::<F>(tables, sweep);
+    sweep_pins::<F>(tables, sweep);
+    clear_overflow_flags::<F::Flows>(tables);
+    clear_overflow_flags::<F::Pins>(tables);
+}
+
+fn capacity<T: Table>(tables: &Tables) -> u64 {
+    u64::from(T::lines(&tables.settings)) * T::Slots::COUNT as u64
+}
+
+fn sweep_flows<F: Family>(tables: &Tables, sweep: &mut Sweep) {
+    let mut used = 0;
+    for_each::<F::Flows>(tables, |line, slot, word: FlowWord| {
+        let key = F::FlowSlots::key(line, slot, word);
+        if EvictExpired::is_over::<F, _>(tables, &key, word)
+            && bucket::free::<F::FlowSlots, _>(line, slot, word)
+        {
+            flow::ended::<F, _>(tables, &key, word, Transition::Expired);
+            sweep.freed += 1;
+            return true;
+        }
+        used += 1;
+        sweep.named.backends.insert(word.backend());
+        sweep.named.listeners.insert(F::listener_of(&key));
+        if word.live() {
+            *sweep.live.entry(word.backend()).or_default() += 1;
+        }
+        true
+    });
+    sweep.entries.push((F::Flows::ID, used, capacity::<F::Flows>(tables)));
+}
+
+fn sweep_embryonic<F: Family>(tables: &Tables, sweep: &mut Sweep) {
+    let mut used = 0;
+    for_each::<F::Embryonic>(tables, |line, slot, word: FlowWord| {
+        let key = F::FlowSlots::key(line, slot, word);
+        if EvictExpired::is_over::<F, _>(tables, &key, word)
+            && bucket::free::<F::FlowSlots, _>(line, slot, word)
+        {
+            return true;
+        }
+        used += 1;
+        sweep.named.backends.insert(word.backend());
+        sweep.named.listeners.insert(F::listener_of(&key));
+        true
+    });
+    sweep.entries.push((F::Embryonic::ID, used, capacity::<F::Embryonic>(tables)));
+}
+
+fn sweep_pins<F: Family>(tables: &Tables, sweep: &mut Sweep) {
+    let mut used = 0;
+    for_each::<F::Pins>(tables, |line, slot, word: PinWord| {
+        let number = F::PinSlots::key(line, slot, word).service_number();
+        // The flows of a service that is gone can no longer let go of its pins.
+        let orphan = service_is_gone(tables, number);
+        if (orphan || EvictPins::is_over(tables, number, word))
+            && bucket::free::<F::PinSlots, _>(line, slot, word)
+        {
+            sweep.freed += 1;
+            return true;
+        }
+        used += 1;
+        *sweep.pins.entry(word.backend()).or_default() += 1;
+        sweep.named.backends.insert(word.backend());
+        sweep.named.services.insert(number);
+        true
+    });
+    sweep.entries.push((F::Pins::ID, used, capacity::<F::Pins>(tables)));
+    sweep_tentative::<F>(tables, sweep);
+}
+
+fn sweep_tentative<F: Family>(tables: &Tables, sweep: &mut Sweep) {
+    let mut used = 0;
+    let now = tables.now().pin;
+    // No handshake takes longer than the flow clock's shortest promise of a minute or two.
+    let lifetime = tables.clock.pin_ticks(std::time::Duration::from_secs(120));
+    for_each::<F::Tentative>(tables, |line, slot, word: PinWord| {
+        if word.idle(now) > lifetime && bucket::free::<F::PinSlots, _>(line, slot, word) {
+            return true;
+        }
+        used += 1;
+        sweep.named.backends.insert(word.backend());
+        sweep.named.services.insert(F::PinSlots::key(line, slot, word).service_number());
+        true
+    });
+    sweep.entries.push((F::Tentative::ID, used, capacity::<F::Tentative>(tables)));
+}
+
+fn service_is_gone(tables: &Tables, number: u16) -> bool {
+    tables.line(TableId::Services, u32::from(number)).is_none_or(|line| line.load(service::WORD_IDENTITY) == 0)
+}
+
+/// Clears the flag of every bucket that nothing in the overflow belongs to.
+fn clear_overflow_flags<T: Table>(tables: &Tables) {
+    let main = T::main(&tables.settings) as usize;
+    let lines = &tables.lines(T::ID)[..main];
+    let flagged: Vec<usize> = lines
+        .iter()
+        .enumerate()
+        .filter(|(_, line)| WordOf::<T>::from_bits(line.load(T::Slots::word(0))).overflowed())
+        .map(|(index, _)| index)
+        .collect();
+    if flagged.is_empty() {
+        return;
+    }
+    let Some(before) = owners::<T>(tables) else { return };
+    let stale: Vec<usize> = flagged.into_iter().filter(|index| !before.contains(index)).collect();
+    for index in &stale {
+        bucket::set_overflowed::<T::Slots, _>(&lines[*index], false);
+    }
+    // An insert that went into the overflow meanwhile may have relied on a flag that is cleared now.
+    let after = owners::<T>(tables);
+    for index in &stale {
+        if after.as_ref().is_none_or(|owners| owners.contains(index)) {
+            bucket::set_overflowed::<T::Slots, _>(&lines[*index], true);
+        }
+    }
+}
+
+/// First buckets of all keys in the overflow; `None` if a key there is just being written.
+fn owners<T: Table>(tables: &Tables) -> Option<HashSet<usize>> {
+    let main = T::main(&tables.settings) as usize;
+    let mut owners = HashSet::new();
+    for line in &tables.lines(T::ID)[main..] {
+        for slot in 0..T::Slots::COUNT {
+            let word = WordOf::<T>::from_bits(line.load(T::Slots::word(slot)));
+            match word.phase() {
+                Phase::Free => {}
+                Phase::Claimed => return None,
+                Phase::Published => {
+                    let key = T::Slots::key(line, slot, word);
+                    let hash = T::Slots::hash(&key, &tables.settings.index_key);
+                    owners.insert(T::index(&tables.settings, hash, 0) as usize);
+                }
+            }
+        }
+    }
+    Some(owners)
+}
