@@ -80,5 +80,6 @@ fn memory(config: &Config, out: &mut dyn Write) -> io::Result<()> {
     row("flows", &mib(footprint.flows), out)?;
     row("pins", &mib(footprint.pins), out)?;
     row("maglev", &mib(footprint.maglev), out)?;
+    row("fixed tables", &mib(footprint.fixed), out)?;
     row("all", &mib(footprint.total()), out)
 }

@@ -1,45 +1,61 @@
 //! The memory that a configuration costs.
 
+use balancer_common::{
+    layout::{Dimensions, maglev_pool},
+    table::TableId,
+};
+
 use super::model::{Limits, Service};
 
-/// A line of every table.
-const LINE: u64 = 64;
-/// Tables of a service's Maglev pool: current, previous and the one that is being built.
-const POOL: u64 = 3;
-
-/// Bytes of the tables in the kernel, which are allocated at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Bytes of the tables in the kernel, which are allocated at once. The counters, a line for each CPU and backend, come
+/// on top.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Footprint {
     /// Flow tables, v4 and v6, with their overflow and embryonic parts.
     pub flows: u64,
     /// Pin tables, v4 and v6, with their overflow and tentative parts.
     pub pins: u64,
-    /// Maglev tables of all services.
+    /// The pool of Maglev tables of all services and some to come.
     pub maglev: u64,
+    /// Services, listeners, backends and what leads to them: always the same.
+    pub fixed: u64,
 }
 
 impl Footprint {
     /// All of it.
     #[must_use]
-    pub fn total(&self) -> u64 {
-        self.flows + self.pins + self.maglev
+    pub const fn total(&self) -> u64 {
+        let Self { flows, pins, maglev, fixed } = *self;
+        flows + pins + maglev + fixed
     }
-}
-
-/// What a table of `entries` costs when a line of `slots` is filled to `load` percent, with an overflow of one eighth
-/// and a table of beginnings of one sixteenth.
-fn table(entries: u32, slots: u64, load: u64) -> u64 {
-    let lines = (u64::from(entries) * 100).div_ceil(slots * load);
-    LINE * (lines + lines.div_ceil(8) + lines.div_ceil(16))
 }
 
 /// The memory that these limits and services cost.
 #[must_use]
 pub fn footprint(limits: &Limits, services: &[Service]) -> Footprint {
-    let slots: u64 = services.iter().map(|service| u64::from(service.maglev_size)).sum();
-    Footprint {
-        flows: table(limits.flows, 3, 60) + table(limits.flows, 2, 55),
-        pins: table(limits.pins, 4, 60) + table(limits.pins, 2, 55),
-        maglev: POOL * size_of::<u16>() as u64 * slots,
+    let dimensions = Dimensions {
+        flows: limits.flows,
+        pins: limits.pins,
+        maglev_lines: maglev_pool(services.iter().map(|service| service.maglev_size)),
+    };
+    let mut footprint = Footprint::default();
+    for table in TableId::ALL {
+        *share(&mut footprint, *table) += dimensions.bytes(*table);
+    }
+    footprint
+}
+
+fn share(footprint: &mut Footprint, table: TableId) -> &mut u64 {
+    match table {
+        TableId::Flows4 | TableId::Flows6 | TableId::Embryonic4 | TableId::Embryonic6 => &mut footprint.flows,
+        TableId::Pins4 | TableId::Pins6 | TableId::Tentative4 | TableId::Tentative6 => &mut footprint.pins,
+        TableId::Maglev => &mut footprint.maglev,
+        TableId::Root
+        | TableId::Index
+        | TableId::Listeners
+        | TableId::Services
+        | TableId::Backends
+        | TableId::Interfaces
+        | TableId::Gauges => &mut footprint.fixed,
     }
 }

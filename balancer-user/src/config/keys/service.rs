@@ -6,21 +6,23 @@ use super::{Effect, Key, Kind, Section, Value, Word, duration, number};
 
 const HOUR: u64 = 3_600;
 
-/// The tables' clock counts in steps of 4 s or more.
-const TICK: Duration = Duration::from_secs(4);
+/// The flow tables' clock counts in steps of 4 s or more; a timeout is rounded up to whole ones.
+const FLOW_MIN: Duration = Duration::from_secs(4);
+/// The pin tables' clock counts in steps of a quarter of a second or more.
+const PIN_MIN: Duration = Duration::from_secs(1);
 /// Half the time after which the clock of the flow tables wraps: beyond it old and new look alike.
 const FLOW_MAX: Duration = Duration::from_secs(36 * HOUR);
-/// The same for the clock of the pin tables.
+/// The same for the clock of the pin tables, which wraps at 48 days, with room to spare.
 const PIN_MAX: Duration = Duration::from_secs(20 * 24 * HOUR);
 
 const FLOW_WHY: &str = "the flow table's clock counts in steps of at least 4 s and wraps at 72 h";
-const PIN_WHY: &str = "the pin table's clock counts in steps of at least 4 s and wraps at 40 days";
+const PIN_WHY: &str = "the pin table's clock wraps at 48 days";
 
 /// The largest prime under 2^20.
 const LARGEST: u64 = 1_048_573;
 
 const fn idle() -> Kind {
-    duration(TICK, FLOW_MAX, FLOW_WHY)
+    duration(FLOW_MIN, FLOW_MAX, FLOW_WHY)
 }
 
 const VIPS: &[Word] = &[
@@ -115,7 +117,7 @@ pub(super) const AFFINITY: &[Key] = &[
     Key::new("by", Kind::Word(AFFINITIES), Value::Default(r#""client""#), "what affinity goes by"),
     Key::new(
         "timeout",
-        duration(TICK, PIN_MAX, PIN_WHY),
+        duration(PIN_MIN, PIN_MAX, PIN_WHY),
         Value::Default(r#""3h""#),
         "how long a pin lives after the last packet of its client's last flow",
     ),

@@ -4,7 +4,6 @@
 //! any backend, and there is no family that it cannot cross.
 
 mod across;
-mod prime;
 mod within;
 
 pub(super) use across::check as across;

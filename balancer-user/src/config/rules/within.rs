@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use super::{
-    super::{
-        model::Proto,
-        place::Placed,
-        problem::Report,
-        service::{Draft, PlacedTimeouts},
-    },
-    prime::{is_prime, next_prime},
+use balancer_common::maglev::is_prime;
+
+use super::super::{
+    model::Proto,
+    place::Placed,
+    problem::Report,
+    service::{Draft, PlacedTimeouts},
 };
 
 /// A Maglev table wants this many slots a backend: then a share is off by at most a percent or so.
@@ -87,6 +86,10 @@ fn maglev_size(service: &Draft, report: &Report<'_>) {
         let remedy = format!("use {}", next_prime(u32::try_from(wanted).unwrap_or(u32::MAX)));
         report.warning(&size.at, message, remedy);
     }
+}
+
+fn next_prime(n: u32) -> u32 {
+    (n..).find(|n| is_prime(*n)).unwrap_or(n)
 }
 
 fn heartbeat(service: &Draft, report: &Report<'_>) {
