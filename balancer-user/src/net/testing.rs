@@ -22,7 +22,8 @@ pub(super) fn is_root(test: &str) -> bool {
     }
     let required = std::env::var_os("BALANCER_REQUIRE_PRIVILEGED").is_some_and(|value| value == "1");
     assert!(!required, "{test} needs root, and BALANCER_REQUIRE_PRIVILEGED=1 forbids to skip it");
-    writeln!(std::io::stderr(), "{test} skipped: needs root").ok();
+    // In one write, so that tests on other threads cannot tear the line.
+    std::io::stderr().write_all(format!("{test} skipped: needs root\n").as_bytes()).ok();
     false
 }
 
