@@ -5,7 +5,7 @@
 //! use. So [`Keeper`] watches the neighbour table and asks the kernel to use an entry (`NTF_USE`) that is
 //! missing, failed or stale: the kernel then probes as it always does, by its own timers.
 //!
-//! [`table`] decides, without a socket; this file moves the messages.
+//! `table` decides, without a socket; this file moves the messages.
 
 use std::{
     collections::{BTreeSet, HashMap},

@@ -22,7 +22,8 @@ pub(super) fn is_root(test: &str) -> bool {
     }
     let required = std::env::var_os("BALANCER_REQUIRE_PRIVILEGED").is_some_and(|value| value == "1");
     assert!(!required, "{test} needs root, and BALANCER_REQUIRE_PRIVILEGED=1 forbids to skip it");
-    writeln!(std::io::stderr(), "{test} skipped: needs root").ok();
+    // In one write, so that tests on other threads cannot tear the line.
+    std::io::stderr().write_all(format!("{test} skipped: needs root\n").as_bytes()).ok();
     false
 }
 
@@ -63,9 +64,9 @@ impl Namespace {
         }
     }
 
-    /// Writes a sysctl inside, `net.ipv4.…=…`.
-    pub(super) fn sysctl(&self, setting: &str) {
-        ip(&format!("netns exec {} sysctl -qw {setting}", self.name));
+    /// Writes `/proc/sys/net/SETTING` inside, which is the namespace's of the thread that opens it.
+    fn sysctl(&self, setting: &str, value: &str) {
+        self.run(async || std::fs::write(Path::new("/proc/sys/net").join(setting), value)).unwrap();
     }
 
     /// Runs `work` on a runtime whose only thread has entered the namespace.
@@ -100,7 +101,7 @@ impl Cable {
     pub(super) fn new() -> Self {
         let cable = Self { balancer: Namespace::new(), backend: Namespace::new() };
         for host in [&cable.balancer, &cable.backend] {
-            host.sysctl("net.ipv6.conf.default.accept_dad=0");
+            host.sysctl("ipv6/conf/default/accept_dad", "0");
         }
         let peer = &cable.backend.name;
         cable.balancer.ip(&format!("link add eth0 type veth peer name eth0 netns {peer}"));
@@ -113,10 +114,13 @@ impl Cable {
             host.ip(&format!("addr add fd09::{number}/64 dev eth0"));
         }
         for family in ["ipv4", "ipv6"] {
-            let neighbour = format!("net.{family}.neigh.eth0");
-            cable.balancer.sysctl(&format!("{neighbour}.retrans_time_ms=100"));
-            cable.balancer.sysctl(&format!("{neighbour}.delay_first_probe_time=1"));
-            cable.balancer.sysctl(&format!("{neighbour}.base_reachable_time_ms=1000"));
+            for (timer, value) in [
+                ("retrans_time_ms", "100"),
+                ("delay_first_probe_time", "1"),
+                ("base_reachable_time_ms", "1000"),
+            ] {
+                cable.balancer.sysctl(&format!("{family}/neigh/eth0/{timer}"), value);
+            }
         }
         cable
     }
