@@ -123,3 +123,23 @@ fn service_text(service: Service) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_agent_accepts_it() {
+        let place = Place::new("bl-".parse().unwrap());
+        let loaded =
+            balancer_user::config::parse(&text(&place), "lab.toml").map_err(|problems| problems.to_string());
+        let config = loaded.unwrap().config;
+        assert_eq!(config.services.len(), Service::ALL.len());
+        assert!(config.services.iter().all(|service| service.backends.len() == usize::from(CONFIGURED)));
+    }
+
+    #[test]
+    fn a_dead_backend_is_noticed_after_fall_checks() {
+        assert_eq!(failover_bound(), Duration::from_millis(2 * (1000 + 500) + 2000));
+    }
+}

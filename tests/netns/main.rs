@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     let privileges = missing_privileges();
     let trials = tests.into_iter().map(|(name, test)| trial(name, test, privileges)).collect();
     if let Some(reason) = privileges {
-        eprintln!("the namespace tests are skipped: {reason}");
+        eprintln!("the namespace tests do not run ({reason})");
     }
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -59,6 +59,7 @@ async fn show(place: &Place, keep: bool) -> Result<()> {
     println!("making the network, starting servers and the agent");
     lifecycle::up(place, Extent::Agent).await?;
     let mut stage = Stage::open(place, Scale::DEMO)?;
+    stage.rows.shown = true;
     let outcome = steps(&mut stage).await;
     println!("\n{}", stage.rows);
     if let Err(error) = outcome {

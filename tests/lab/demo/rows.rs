@@ -19,32 +19,38 @@ pub struct Row {
 
 /// All of them so far.
 #[derive(Debug, Default)]
-pub struct Rows(Vec<Row>);
+pub struct Rows {
+    rows: Vec<Row>,
+    /// Whether each is printed as it comes.
+    pub shown: bool,
+}
 
 impl Rows {
-    /// Adds one, and prints it.
+    /// Adds one.
     pub fn check(&mut self, step: &'static str, must: &str, measured: String, holds: bool) {
-        let mark = if holds { "✓" } else { "✗" };
-        println!("  {mark} {must}: {measured}");
-        self.0.push(Row { step, must: must.to_owned(), measured, holds });
+        if self.shown {
+            let mark = if holds { "✓" } else { "✗" };
+            println!("  {mark} {must}: {measured}");
+        }
+        self.rows.push(Row { step, must: must.to_owned(), measured, holds });
     }
 
     /// How many there are.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.0.len()
+        self.rows.len()
     }
 
     /// Whether nothing was checked yet.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.rows.is_empty()
     }
 
     /// How many do not hold.
     #[must_use]
     pub fn broken(&self) -> usize {
-        self.0.iter().filter(|row| !row.holds).count()
+        self.rows.iter().filter(|row| !row.holds).count()
     }
 }
 
@@ -54,7 +60,7 @@ impl fmt::Display for Rows {
         table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(["step", "must hold", "measured", ""]);
         let mut last = "";
-        for Row { step, must, measured, holds } in &self.0 {
+        for Row { step, must, measured, holds } in &self.rows {
             let verdict = if *holds {
                 Cell::new("yes").fg(Color::Green)
             } else {

@@ -80,7 +80,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Starts the client programs in a lab that is up.
+    /// Starts the client programs in a lab that is up. Nothing is printed until `rows.shown` is set.
     ///
     /// # Errors
     /// When one can't be started.
@@ -96,8 +96,11 @@ impl Stage {
         })
     }
 
-    /// Prints a step's headline.
+    /// Prints a step's headline, if the show is on.
     pub fn headline(&self, step: &str) {
+        if !self.rows.shown {
+            return;
+        }
         println!("\n{:>3} s  {step}", self.begun.elapsed().as_secs());
     }
 
