@@ -6,7 +6,7 @@ use std::{io, os::fd::BorrowedFd, os::fd::AsRawFd as _};
 
 /// A table of lines, mapped from a kernel map or in heap memory.
 #[derive(Debug)]
-pub struct Region {
+pub(crate) struct Region {
     memory: Memory,
     lines: usize,
 }
@@ -20,7 +20,7 @@ enum Memory {
 impl Region {
     /// Zeroed lines in heap memory.
     #[must_use]
-    pub fn heap(lines: u32) -> Self {
+    pub(crate) fn heap(lines: u32) -> Self {
         let lines = lines as usize;
         Self { memory: Memory::Heap((0..lines).map(|_| HostLine::default()).collect()), lines }
     }
@@ -29,7 +29,7 @@ impl Region {
     ///
     /// # Errors
     /// What `mmap` says.
-    pub fn map(map: BorrowedFd<'_>, lines: u32) -> io::Result<Self> {
+    pub(crate) fn map(map: BorrowedFd<'_>, lines: u32) -> io::Result<Self> {
         let lines = lines as usize;
         let memory = MmapOptions::new().len(lines * size_of::<HostLine>()).map_raw(map.as_raw_fd())?;
         Ok(Self { memory: Memory::Mapped(memory), lines })
@@ -37,7 +37,7 @@ impl Region {
 
     /// Its lines.
     #[must_use]
-    pub fn lines(&self) -> &[HostLine] {
+    pub(crate) fn lines(&self) -> &[HostLine] {
         match &self.memory {
             Memory::Heap(lines) => lines,
             // SAFETY: the mapping is page-aligned, holds this many lines, and lives as long as `self`. A line is
@@ -56,7 +56,7 @@ const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
 ///
 /// # Errors
 /// What `membarrier` says.
-pub fn wait_for_readers() -> io::Result<()> {
+pub(crate) fn wait_for_readers() -> io::Result<()> {
     // SAFETY: the call touches no memory.
     let result = unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }

@@ -56,6 +56,7 @@ fn share(footprint: &mut Footprint, table: TableId) -> &mut u64 {
         | TableId::Services
         | TableId::Backends
         | TableId::Interfaces
-        | TableId::Gauges => &mut footprint.fixed,
+        | TableId::Gauges
+        | TableId::Ledger => &mut footprint.fixed,
     }
 }

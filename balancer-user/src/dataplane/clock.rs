@@ -64,7 +64,7 @@ impl Clock {
 
 /// The configured tick rate that a measured one must be (kernel/Kconfig.hz).
 #[must_use]
-pub fn nearest_hz(measured: f64) -> u32 {
+pub(super) fn nearest_hz(measured: f64) -> u32 {
     let distance = |hz: &u32| (f64::from(*hz) / measured - 1.0).abs();
     [100, 250, 300, 1000]
         .into_iter()

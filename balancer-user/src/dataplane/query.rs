@@ -71,6 +71,9 @@ pub struct PinRow {
     pub expires_in: Option<f64>,
 }
 
+/// A pin's slot.
+type PinPlace<'a> = Place<'a, HostLine, PinWord>;
+
 /// An address family as the host writes its addresses.
 pub(super) trait HostFamily: Family {
     fn address(address: Self::Address) -> IpAddr;
@@ -214,7 +217,7 @@ impl Dataplane {
         &self,
         service: u16,
         client: IpAddr,
-    ) -> Option<(KeyOf<F::Pins>, Place<'_, HostLine, PinWord>)> {
+    ) -> Option<(KeyOf<F::Pins>, PinPlace<'_>)> {
         let listener = self.any_listener(service)?;
         let key = F::pin_key(F::mask(F::from_ip(client)?, listener), service);
         let hash = F::PinSlots::hash(&key, &self.tables.settings.index_key);
