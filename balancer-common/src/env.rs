@@ -55,8 +55,14 @@ pub trait Env {
     fn transition(&self, backend: u16, transition: Transition);
     /// Counts a packet of `bytes` bytes to a backend.
     fn traffic(&self, backend: u16, bytes: u32);
+    /// Counts a packet under the reason with this index.
+    fn count_index(&self, index: u32);
+
     /// Counts a packet's reason.
-    fn count(&self, reason: Reason);
+    #[inline(always)]
+    fn count(&self, reason: Reason) {
+        self.count_index(reason.index());
+    }
 
     /// The tables' clocks.
     #[inline(always)]

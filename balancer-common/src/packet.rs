@@ -1,34 +1,53 @@
 //! A frame, as the parser reads it and the forwarder writes it.
 
+use crate::parse::{IpPayload, Refusal, ipv6};
+
 /// A frame in memory, beginning at its Ethernet header. Offsets are bytes from there.
-///
-/// Every read is checked against the end of the frame and answers `None` beyond it.
 pub trait Packet {
+    /// A header within the frame.
+    type View<'a>: View
+    where
+        Self: 'a;
+
     /// Bytes of the frame.
     fn length(&self) -> u32;
     /// Index of the interface that it came in by.
     fn ingress(&self) -> u32;
-    /// One byte.
-    fn load_u8(&self, at: u32) -> Option<u8>;
-    /// Two bytes in network order.
-    fn load_be16(&self, at: u32) -> Option<u16>;
-    /// Four bytes, native.
-    fn load_u32(&self, at: u32) -> Option<u32>;
-    /// Eight bytes, native.
-    fn load_u64(&self, at: u32) -> Option<u64>;
+    /// `N` bytes (at least two) at `at`, checked once against the end of the frame; `None` beyond it.
+    fn view<const N: usize>(&self, at: u32) -> Option<Self::View<'_>>;
+    /// Follows a chain of IPv6 extension headers: see [`ipv6::behind_extensions`].
+    fn skip_extensions(&self, payload: IpPayload) -> Result<IpPayload, Refusal>
+    where
+        Self: Sized,
+    {
+        ipv6::behind_extensions(self, payload)
+    }
     /// Writes destination and source MAC address (low 48 bits, memory order); whether they fit.
     fn store_macs(&mut self, destination: u64, source: u64) -> bool;
+}
+
+/// Bytes that are known to lie within the frame. Offsets are from its first byte, and below its length: the caller's
+/// promise, which the host checks and the verifier proves.
+pub trait View: Copy {
+    /// One byte.
+    fn u8(self, at: usize) -> u8;
+    /// Two bytes in network order.
+    fn be16(self, at: usize) -> u16;
+    /// Four bytes, native.
+    fn u32(self, at: usize) -> u32;
+    /// Eight bytes, native.
+    fn u64(self, at: usize) -> u64;
 
     /// Four bytes in network order.
     #[inline(always)]
-    fn load_be32(&self, at: u32) -> Option<u32> {
-        Some(u32::from_be(self.load_u32(at)?))
+    fn be32(self, at: usize) -> u32 {
+        u32::from_be(self.u32(at))
     }
 }
 
 #[cfg(not(target_arch = "bpf"))]
 mod host {
-    use super::Packet;
+    use super::{Packet, View};
 
     /// A frame in a byte slice.
     #[derive(Debug)]
@@ -42,13 +61,46 @@ mod host {
         pub fn new(bytes: &'a mut [u8], ingress: u32) -> Self {
             Self { bytes, ingress }
         }
+    }
 
-        fn array<const N: usize>(&self, at: u32) -> Option<[u8; N]> {
-            self.bytes.get(at as usize..)?.first_chunk().copied()
+    /// Bytes of a frame.
+    #[derive(Clone, Copy, Debug)]
+    pub struct SliceView<'a>(&'a [u8]);
+
+    impl SliceView<'_> {
+        fn array<const N: usize>(self, at: usize) -> [u8; N] {
+            first_bytes(&self.0[at..])
+        }
+    }
+
+    fn first_bytes<const N: usize>(bytes: &[u8]) -> [u8; N] {
+        core::array::from_fn(|i| bytes[i])
+    }
+
+    impl View for SliceView<'_> {
+        fn u8(self, at: usize) -> u8 {
+            self.0[at]
+        }
+
+        fn be16(self, at: usize) -> u16 {
+            u16::from_be_bytes(self.array(at))
+        }
+
+        fn u32(self, at: usize) -> u32 {
+            u32::from_ne_bytes(self.array(at))
+        }
+
+        fn u64(self, at: usize) -> u64 {
+            u64::from_ne_bytes(self.array(at))
         }
     }
 
     impl Packet for SlicePacket<'_> {
+        type View<'b>
+            = SliceView<'b>
+        where
+            Self: 'b;
+
         fn length(&self) -> u32 {
             self.bytes.len() as u32
         }
@@ -57,20 +109,9 @@ mod host {
             self.ingress
         }
 
-        fn load_u8(&self, at: u32) -> Option<u8> {
-            self.array::<1>(at).map(|[byte]| byte)
-        }
-
-        fn load_be16(&self, at: u32) -> Option<u16> {
-            self.array(at).map(u16::from_be_bytes)
-        }
-
-        fn load_u32(&self, at: u32) -> Option<u32> {
-            self.array(at).map(u32::from_ne_bytes)
-        }
-
-        fn load_u64(&self, at: u32) -> Option<u64> {
-            self.array(at).map(u64::from_ne_bytes)
+        fn view<const N: usize>(&self, at: u32) -> Option<SliceView<'_>> {
+            let at = at as usize;
+            Some(SliceView(self.bytes.get(at..at + N)?))
         }
 
         fn store_macs(&mut self, destination: u64, source: u64) -> bool {
@@ -83,4 +124,4 @@ mod host {
 }
 
 #[cfg(not(target_arch = "bpf"))]
-pub use host::SlicePacket;
+pub use host::{SlicePacket, SliceView};

@@ -1,13 +1,18 @@
 //! The frame: the only packet pointers of the program.
 
-use aya_ebpf::programs::XdpContext;
-use balancer_common::packet::Packet;
+use crate::steps;
+use aya_ebpf::{bindings::xdp_md, programs::XdpContext};
+use balancer_common::{
+    packet::{Packet, View},
+    parse::{IpPayload, Refusal},
+};
 
 /// Offsets beyond this are refused: it bounds what the verifier has to follow.
 const MAX_OFFSET: u32 = 0x3fff;
 
 /// The frame that the driver handed over.
 pub(crate) struct Frame {
+    context: *mut xdp_md,
     start: usize,
     end: usize,
     ingress: u32,
@@ -16,10 +21,17 @@ pub(crate) struct Frame {
 impl Frame {
     /// From the program's context.
     #[inline(always)]
-    pub(crate) fn new(ctx: &XdpContext) -> Self {
+    pub(crate) fn new(context: *mut xdp_md) -> Self {
+        let ctx = XdpContext::new(context);
         // SAFETY: the context is valid for the whole run, and this field is readable (kernel 4.16).
-        let ingress = unsafe { (*ctx.ctx).ingress_ifindex };
-        Self { start: ctx.data(), end: ctx.data_end(), ingress }
+        let ingress = unsafe { (*context).ingress_ifindex };
+        Self { context, start: ctx.data(), end: ctx.data_end(), ingress }
+    }
+
+    /// The context, for a function that makes a frame of it again.
+    #[inline(always)]
+    pub(crate) fn context(&self) -> *mut xdp_md {
+        self.context
     }
 
     /// A pointer to a `T` that lies within the frame.
@@ -34,16 +46,47 @@ impl Frame {
         }
         Some(start as *mut T)
     }
+}
+
+/// Bytes that were checked to lie within the frame. All reads go through this one pointer, at constant offsets: so
+/// the verifier finds the check again.
+#[derive(Clone, Copy)]
+pub(crate) struct Header(*const u8);
+
+impl Header {
+    #[inline(always)]
+    fn load<T: Copy>(self, at: usize) -> T {
+        // SAFETY: the caller stays within the bytes that were checked, or the verifier refuses the program; any
+        // bytes make a `T`, which is an integer.
+        unsafe { self.0.add(at).cast::<T>().read_unaligned() }
+    }
+}
+
+impl View for Header {
+    #[inline(always)]
+    fn u8(self, at: usize) -> u8 {
+        self.load(at)
+    }
 
     #[inline(always)]
-    fn load<T: Copy>(&self, at: u32) -> Option<T> {
-        let pointer = self.at::<T>(at)?;
-        // SAFETY: `at` has checked the bounds; any bytes make a `T`, which is an integer.
-        Some(unsafe { pointer.read_unaligned() })
+    fn be16(self, at: usize) -> u16 {
+        u16::from_be(self.load(at))
+    }
+
+    #[inline(always)]
+    fn u32(self, at: usize) -> u32 {
+        self.load(at)
+    }
+
+    #[inline(always)]
+    fn u64(self, at: usize) -> u64 {
+        self.load(at)
     }
 }
 
 impl Packet for Frame {
+    type View<'a> = Header;
+
     #[inline(always)]
     fn length(&self) -> u32 {
         (self.end - self.start) as u32
@@ -55,23 +98,13 @@ impl Packet for Frame {
     }
 
     #[inline(always)]
-    fn load_u8(&self, at: u32) -> Option<u8> {
-        self.load(at)
+    fn view<const N: usize>(&self, at: u32) -> Option<Header> {
+        Some(Header(self.at::<[u8; N]>(at)?.cast()))
     }
 
     #[inline(always)]
-    fn load_be16(&self, at: u32) -> Option<u16> {
-        self.load(at).map(u16::from_be)
-    }
-
-    #[inline(always)]
-    fn load_u32(&self, at: u32) -> Option<u32> {
-        self.load(at)
-    }
-
-    #[inline(always)]
-    fn load_u64(&self, at: u32) -> Option<u64> {
-        self.load(at)
+    fn skip_extensions(&self, payload: IpPayload) -> Result<IpPayload, Refusal> {
+        steps::skip_extensions(self, payload)
     }
 
     #[inline(always)]

@@ -1,7 +1,7 @@
 //! The XDP program: `balancer-common`'s walk over the kernel's maps.
 //!
 //! Nothing is decided here. [`ctx`] holds the only packet pointers, [`maps`] every map, [`world`] ties both to
-//! the traits of the shared code, [`atomic`] the one atomic operation that the compiler has no safe name for.
+//! the traits of the shared code, [`steps`] makes a function of each step off the fast path, [`atomic`] the one atomic operation that the compiler has no safe name for.
 #![no_std]
 #![no_main]
 #![expect(internal_features, reason = "64-bit compare-and-swap has no stable name for this target")]
@@ -10,6 +10,7 @@
 mod atomic;
 mod ctx;
 mod maps;
+mod steps;
 mod world;
 
 use aya_ebpf::{
@@ -25,7 +26,7 @@ use world::Kernel;
 /// Forwards packets to service addresses; everything else passes untouched.
 #[xdp]
 pub(crate) fn balancer(ctx: XdpContext) -> u32 {
-    match walk(&Kernel, &mut Frame::new(&ctx)) {
+    match walk(&Kernel, &mut Frame::new(ctx.ctx)) {
         Verdict::Pass => xdp_action::XDP_PASS,
         Verdict::Drop => xdp_action::XDP_DROP,
         Verdict::Tx => xdp_action::XDP_TX,

@@ -7,7 +7,6 @@ use crate::{
 use aya_ebpf::helpers::bpf_jiffies64;
 use balancer_common::{
     env::{Env, Transition},
-    reason::Reason,
     settings::Settings,
     table::{TableId, line::Line},
 };
@@ -153,8 +152,8 @@ impl Env for Kernel {
     }
 
     #[inline(always)]
-    fn count(&self, reason: Reason) {
-        if let Some(counter) = maps::REASONS.get_ptr_mut(reason.index()) {
+    fn count_index(&self, index: u32) {
+        if let Some(counter) = maps::REASONS.get_ptr_mut(index) {
             // SAFETY: this CPU's own value.
             unsafe { *counter += 1 };
         }

@@ -1,7 +1,7 @@
 //! ICMP errors (RFC 792, RFC 4443): whose flow their inner header names.
 
 use super::{IpPayload, PROTO_ICMP, PROTO_ICMPV6, PROTO_TCP, PROTO_UDP};
-use crate::packet::Packet;
+use crate::packet::{Packet, View as _};
 
 /// Bytes before the quoted packet, in both versions.
 const QUOTE: u32 = 8;
@@ -11,7 +11,7 @@ const V6_INFORMATIONAL: u8 = 0x80;
 /// Offset of the packet that an ICMP error quotes; `None` if it is no error.
 #[inline(always)]
 pub fn quoted<P: Packet>(packet: &P, payload: IpPayload) -> Option<u32> {
-    let kind = packet.load_u8(payload.at)?;
+    let kind = packet.view::<{ QUOTE as usize }>(payload.at)?.u8(0);
     let error = match payload.proto {
         // Unreachable, source quench, time exceeded, parameter problem.
         PROTO_ICMP => matches!(kind, 3 | 4 | 11 | 12),
@@ -27,6 +27,6 @@ pub fn quoted_ports<P: Packet>(packet: &P, inner: IpPayload) -> Option<(u16, u16
     if inner.proto != PROTO_TCP && inner.proto != PROTO_UDP {
         return None;
     }
-    let ports = packet.load_be32(inner.at)?;
+    let ports = packet.view::<4>(inner.at)?.be32(0);
     Some(((ports >> 16) as u16, ports as u16))
 }

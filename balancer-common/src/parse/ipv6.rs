@@ -1,15 +1,17 @@
 //! IPv6 (RFC 8200), with a bounded chain of extension headers.
 
-use super::{IpPayload, Refusal};
-use crate::{packet::Packet, reason::Reason};
+use super::{IpHeader, IpPayload, Refusal};
+use crate::{
+    packet::{Packet, View},
+    reason::Reason,
+};
 
-/// Length of the fixed header.
-pub const HEADER: u32 = 40;
+/// Bytes of the fixed header.
+const HEADER: usize = 40;
+/// Bytes of the shortest extension header.
+const EXTENSION: usize = 8;
 /// Extension headers that are followed at most.
 pub const MAX_EXTENSIONS: u32 = 6;
-
-const SOURCE: u32 = 8;
-const DESTINATION: u32 = 24;
 
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
@@ -17,86 +19,76 @@ const FRAGMENT: u8 = 44;
 const AUTHENTICATION: u8 = 51;
 const DESTINATION_OPTIONS: u8 = 60;
 
-/// Destination address (network order loaded natively); `None` if the frame is shorter.
+/// Reads the header at `at` and its extensions; `None` if the frame is too short to tell whose packet it is.
 #[inline(always)]
-pub fn destination<P: Packet>(packet: &P, at: u32) -> Option<[u64; 2]> {
-    Some([packet.load_u64(at + DESTINATION)?, packet.load_u64(at + DESTINATION + 8)?])
+pub fn parse<P: Packet>(packet: &P, at: u32) -> Option<IpHeader<[u64; 2]>> {
+    let header = packet.view::<HEADER>(at)?;
+    let payload = if at + HEADER as u32 + u32::from(header.be16(4)) > packet.length() {
+        Err(Refusal::Drop(Reason::BadIpLength))
+    } else {
+        payload(packet, header, at)
+    };
+    Some(addressed(header, payload))
 }
 
-/// Source address (network order loaded natively).
+/// As [`parse`], of a packet that may be cut off behind its headers, as ICMP errors quote it.
 #[inline(always)]
-pub fn source<P: Packet>(packet: &P, at: u32) -> Option<[u64; 2]> {
-    Some([packet.load_u64(at + SOURCE)?, packet.load_u64(at + SOURCE + 8)?])
+pub fn parse_quoted<P: Packet>(packet: &P, at: u32) -> Option<IpHeader<[u64; 2]>> {
+    let header = packet.view::<HEADER>(at)?;
+    Some(addressed(header, payload(packet, header, at)))
 }
 
-/// Reads the header at `at` and its extensions.
 #[inline(always)]
-pub fn payload<P: Packet>(packet: &P, at: u32) -> Result<IpPayload, Refusal> {
-    let length = payload_length(packet, at)?;
-    if at + HEADER + length > packet.length() {
-        return Err(Refusal::Drop(Reason::BadIpLength));
+fn addressed<V: View>(header: V, payload: Result<IpPayload, Refusal>) -> IpHeader<[u64; 2]> {
+    IpHeader {
+        source: [header.u64(8), header.u64(16)],
+        destination: [header.u64(24), header.u64(32)],
+        payload,
     }
-    behind_extensions(packet, at, length)
-}
-
-/// As [`payload`], of a packet that may be cut off behind its headers, as ICMP errors quote it.
-#[inline(always)]
-pub fn header<P: Packet>(packet: &P, at: u32) -> Result<IpPayload, Refusal> {
-    let length = payload_length(packet, at)?;
-    behind_extensions(packet, at, length)
 }
 
 #[inline(always)]
-fn payload_length<P: Packet>(packet: &P, at: u32) -> Result<u32, Refusal> {
-    let bad = Refusal::Drop(Reason::BadIpHeader);
-    if packet.load_u8(at).ok_or(bad)? >> 4 != 6 {
+fn payload<P: Packet, V: View>(packet: &P, header: V, at: u32) -> Result<IpPayload, Refusal> {
+    if header.u8(0) >> 4 != 6 {
+        return Err(Refusal::Drop(Reason::BadIpHeader));
+    }
+    let payload =
+        IpPayload { proto: header.u8(6), at: at + HEADER as u32, length: u32::from(header.be16(4)) };
+    if is_extension(payload.proto) { packet.skip_extensions(payload) } else { Ok(payload) }
+}
+
+/// Follows a chain of extension headers.
+#[inline(always)]
+pub fn behind_extensions<P: Packet>(packet: &P, mut payload: IpPayload) -> Result<IpPayload, Refusal> {
+    for _ in 0..MAX_EXTENSIONS {
+        if !is_extension(payload.proto) {
+            return Ok(payload);
+        }
+        payload = behind(packet, payload)?;
+    }
+    if is_extension(payload.proto) { Err(Refusal::Drop(Reason::BadExtension)) } else { Ok(payload) }
+}
+
+#[inline(always)]
+const fn is_extension(proto: u8) -> bool {
+    matches!(proto, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS)
+}
+
+/// What follows one extension header.
+#[inline(always)]
+fn behind<P: Packet>(packet: &P, payload: IpPayload) -> Result<IpPayload, Refusal> {
+    let bad = Refusal::Drop(Reason::BadExtension);
+    let header = packet.view::<EXTENSION>(payload.at).ok_or(bad)?;
+    let size = u32::from(header.u8(1));
+    let length = match payload.proto {
+        // A fragment header that does not fragment (RFC 6946) is skipped; any other is refused.
+        FRAGMENT if header.be16(2) & 0xfff9 != 0 => return Err(Refusal::Drop(Reason::Fragment)),
+        FRAGMENT => 8,
+        AUTHENTICATION => (size + 2) * 4,
+        _ => (size + 1) * 8,
+    };
+    if length > payload.length {
         return Err(bad);
     }
-    Ok(u32::from(packet.load_be16(at + 4).ok_or(bad)?))
-}
-
-#[inline(always)]
-fn behind_extensions<P: Packet>(packet: &P, at: u32, length: u32) -> Result<IpPayload, Refusal> {
-    let proto = packet.load_u8(at + 6).ok_or(Refusal::Drop(Reason::BadIpHeader))?;
-    let payload = IpPayload { proto, at: at + HEADER, length };
-    match proto {
-        HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS => skip(packet, payload),
-        _ => Ok(payload),
-    }
-}
-
-/// Follows the chain. Out of line: rare, and dear to the verifier where it is inlined.
-#[inline(never)]
-fn skip<P: Packet>(packet: &P, mut payload: IpPayload) -> Result<IpPayload, Refusal> {
-    for _ in 0..MAX_EXTENSIONS {
-        let length = match payload.proto {
-            HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS => (size_field(packet, payload.at)? + 1) * 8,
-            AUTHENTICATION => (size_field(packet, payload.at)? + 2) * 4,
-            FRAGMENT => fragment(packet, payload.at)?,
-            _ => return Ok(payload),
-        };
-        if length > payload.length {
-            return Err(Refusal::Drop(Reason::BadExtension));
-        }
-        let next = packet.load_u8(payload.at).ok_or(Refusal::Drop(Reason::BadExtension))?;
-        payload = IpPayload { proto: next, at: payload.at + length, length: payload.length - length };
-    }
-    match payload.proto {
-        HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS => {
-            Err(Refusal::Drop(Reason::BadExtension))
-        }
-        _ => Ok(payload),
-    }
-}
-
-#[inline(always)]
-fn size_field<P: Packet>(packet: &P, at: u32) -> Result<u32, Refusal> {
-    packet.load_u8(at + 1).map(u32::from).ok_or(Refusal::Drop(Reason::BadExtension))
-}
-
-/// Length of a fragment header that does not fragment (RFC 6946); any other is refused.
-#[inline(always)]
-fn fragment<P: Packet>(packet: &P, at: u32) -> Result<u32, Refusal> {
-    let offset_and_more = packet.load_be16(at + 2).ok_or(Refusal::Drop(Reason::BadExtension))?;
-    if offset_and_more & 0xfff9 != 0 { Err(Refusal::Drop(Reason::Fragment)) } else { Ok(8) }
+    Ok(IpPayload { proto: header.u8(0), at: payload.at + length, length: payload.length - length })
 }

@@ -1,6 +1,6 @@
 //! Ethernet, with up to two VLAN tags (IEEE 802.1Q, 802.1ad).
 
-use crate::packet::Packet;
+use crate::packet::{Packet, View as _};
 use network_types::eth::EthHdr;
 
 /// Ethertype of IPv4.
@@ -10,7 +10,6 @@ pub const ETHERTYPE_IPV6: u16 = 0x86dd;
 const ETHERTYPE_VLAN: u16 = 0x8100;
 const ETHERTYPE_QINQ: u16 = 0x88a8;
 const VLAN_TAG: u32 = 4;
-const ETHERTYPE_AT: u32 = EthHdr::LEN as u32 - 2;
 
 /// A link-layer header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,15 +25,16 @@ pub struct Link {
 /// Reads the link-layer header; `None` if the frame is shorter.
 #[inline(always)]
 pub fn parse<P: Packet>(packet: &P) -> Option<Link> {
-    let destination = packet.load_u64(0)? & 0xffff_ffff_ffff;
-    let mut at = ETHERTYPE_AT;
-    let mut ethertype = packet.load_be16(at)?;
+    let ethernet = packet.view::<{ EthHdr::LEN }>(0)?;
+    let destination = ethernet.u64(0) & 0xffff_ffff_ffff;
+    let mut ethertype = ethernet.be16(12);
+    let mut next = EthHdr::LEN as u32;
     for _ in 0..2 {
         if ethertype != ETHERTYPE_VLAN && ethertype != ETHERTYPE_QINQ {
             break;
         }
-        at += VLAN_TAG;
-        ethertype = packet.load_be16(at)?;
+        ethertype = packet.view::<{ VLAN_TAG as usize }>(next)?.be16(2);
+        next += VLAN_TAG;
     }
-    Some(Link { destination, ethertype, next: at + 2 })
+    Some(Link { destination, ethertype, next })
 }

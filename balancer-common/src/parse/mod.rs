@@ -28,6 +28,45 @@ pub struct IpPayload {
     pub length: u32,
 }
 
+impl IpPayload {
+    /// Packs a payload, or why there is none, into 64 bits: at 32 · proto 8 · refusal 8 · length 16, from
+    /// the lowest bit up: the verifier follows a bound of the lowest half.
+    #[inline(always)]
+    #[must_use]
+    pub const fn pack(result: Result<Self, Refusal>) -> u64 {
+        match result {
+            Ok(Self { proto, at, length }) => {
+                at as u64 | (proto as u64) << 32 | (length as u64) << 48
+            }
+            Err(Refusal::Pass) => 0xff << 40,
+            Err(Refusal::Drop(reason)) => (reason as u64 + 1) << 40,
+        }
+    }
+
+    /// The reverse of [`IpPayload::pack`], for the refusals of the extension chain.
+    #[inline(always)]
+    pub const fn unpack(bits: u64) -> Result<Self, Refusal> {
+        const FRAGMENT: u8 = Reason::Fragment as u8 + 1;
+        match (bits >> 40) as u8 {
+            0 => Ok(Self { at: bits as u32, proto: (bits >> 32) as u8, length: (bits >> 48) as u32 }),
+            0xff => Err(Refusal::Pass),
+            FRAGMENT => Err(Refusal::Drop(Reason::Fragment)),
+            _ => Err(Refusal::Drop(Reason::BadExtension)),
+        }
+    }
+}
+
+/// An IP header: whose packet it is, and what it carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IpHeader<A> {
+    /// Source address, network order loaded natively.
+    pub source: A,
+    /// Destination address, network order loaded natively.
+    pub destination: A,
+    /// What follows, or why it cannot be read.
+    pub payload: Result<IpPayload, Refusal>,
+}
+
 /// ICMP (RFC 792).
 pub const PROTO_ICMP: u8 = 1;
 /// TCP.

@@ -1,7 +1,10 @@
 //! TCP (RFC 9293) and UDP (RFC 768): the fields that decide.
 
 use super::{IpPayload, PROTO_TCP, PROTO_UDP, Refusal};
-use crate::{packet::Packet, reason::Reason};
+use crate::{
+    packet::{Packet, View as _},
+    reason::Reason,
+};
 use network_types::{tcp::TcpHdr, udp::UdpHdr};
 
 /// TCP flags, as they stand in byte 13 of the header.
@@ -27,6 +30,7 @@ impl TcpFlags {
 }
 
 /// A segment or datagram; `A` is the address type.
+#[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment<A> {
     /// Client address, network order loaded natively.
@@ -75,11 +79,9 @@ fn tcp<A, P: Packet>(
     if payload.length < TcpHdr::LEN as u32 {
         return Err(bad);
     }
-    let at = payload.at;
-    let ports = packet.load_be32(at).ok_or(bad)?;
-    let seq = packet.load_be32(at + 4).ok_or(bad)?;
-    let ack = packet.load_be32(at + 8).ok_or(bad)?;
-    let offset_and_flags = packet.load_be16(at + 12).ok_or(bad)?;
+    let tcp = packet.view::<{ TcpHdr::LEN }>(payload.at).ok_or(bad)?;
+    let ports = tcp.be32(0);
+    let offset_and_flags = tcp.be16(12);
     let header = u32::from(offset_and_flags >> 12) * 4;
     if header < TcpHdr::LEN as u32 || header > payload.length {
         return Err(bad);
@@ -96,8 +98,8 @@ fn tcp<A, P: Packet>(
         dport: ports as u16,
         proto: PROTO_TCP,
         flags,
-        seq,
-        ack,
+        seq: tcp.be32(4),
+        ack: tcp.be32(8),
         span: payload.length - header + phantom,
     })
 }
@@ -110,8 +112,9 @@ fn udp<A, P: Packet>(
     destination: A,
 ) -> Result<Segment<A>, Refusal> {
     let bad = Refusal::Drop(Reason::BadUdpHeader);
-    let ports = packet.load_be32(payload.at).ok_or(bad)?;
-    let length = u32::from(packet.load_be16(payload.at + 4).ok_or(bad)?);
+    let udp = packet.view::<{ UdpHdr::LEN }>(payload.at).ok_or(bad)?;
+    let ports = udp.be32(0);
+    let length = u32::from(udp.be16(4));
     if length < UdpHdr::LEN as u32 || length > payload.length {
         return Err(bad);
     }

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     env::Env,
     hash::reduce,
-    settings::{Settings, Sizes},
+    settings::{Now, Settings, Sizes},
 };
 
 /// A table of buckets.
@@ -281,25 +281,25 @@ fn claim_expired<S: Slots, E: Env, V: Evict<S, E>>(
 #[inline(always)]
 fn claim_oldest<S: Slots, E: Env>(env: &E, line: &E::Line) -> Option<(usize, S::Word)> {
     let now = env.now();
-    let mut oldest: Option<(usize, S::Word)> = None;
+    // Plain values rather than an `Option`: its unwritten half is a register that the verifier refuses to see copied.
+    let (mut found, mut at, mut oldest) = (false, 0, S::Word::from_bits(0));
     for slot in 0..S::COUNT {
         let word = S::Word::from_bits(line.load(S::word(slot)));
-        if word.phase() != Phase::Published {
-            continue;
-        }
-        let older = match oldest {
-            None => true,
-            Some((_, other)) => {
-                word.age(now) > other.age(now)
-                    || word.age(now) == other.age(now) && younger_version(other, word)
-            }
-        };
-        if older {
-            oldest = Some((slot, word));
+        if word.phase() == Phase::Published && (!found || is_older(word, oldest, now)) {
+            (found, at, oldest) = (true, slot, word);
         }
     }
-    let (slot, word) = oldest?;
-    Some((slot, claim::<S, _>(line, slot, word)?))
+    if !found {
+        return None;
+    }
+    Some((at, claim::<S, _>(line, at, oldest)?))
+}
+
+/// Whether `a` was seen longer ago than `b`, or as long ago and its slot was claimed less often.
+#[inline(always)]
+fn is_older<W: SlotWord>(a: W, b: W, now: Now) -> bool {
+    let (age, other) = (a.age(now), b.age(now));
+    age > other || age == other && younger_version(b, a)
 }
 
 /// Whether `b`'s slot was claimed less often than `a`'s, in 8 bits that wrap.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     env::{Env, Transition},
-    walk::family::Family,
+    walk::{family::Family, steps::Steps},
 };
 
 /// Idle timeout of a flow in this state, in flow ticks.
@@ -32,13 +32,13 @@ pub const fn expired(word: FlowWord, now: u16, timeouts: &TimeoutTicks) -> bool 
 
 /// Counts the end of a flow whose word was just exchanged away: its backend's transition, the bounds, its pin.
 #[inline(always)]
-pub fn ended<F: Family, E: Env>(env: &E, key: &KeyOf<F::Flows>, word: FlowWord, how: Transition) {
+pub fn ended<F: Family, E: Steps>(env: &E, key: &KeyOf<F::Flows>, word: FlowWord, how: Transition) {
     if word.live() {
         env.transition(word.backend(), how);
     }
     leave_bounds::<F, E>(env, word);
     if word.counted() {
-        release_pin::<F, E>(env, key);
+        env.release_pin::<F>(key);
     }
 }
 
@@ -85,7 +85,7 @@ fn is_expired_for<E: Env>(env: &E, listener: Listener<'_, E::Line>, word: FlowWo
 #[derive(Debug)]
 pub struct EvictFlows<F>(pub core::marker::PhantomData<F>);
 
-impl<F: Family, E: Env> Evict<F::FlowSlots, E> for EvictFlows<F> {
+impl<F: Family, E: Steps> Evict<F::FlowSlots, E> for EvictFlows<F> {
     #[inline(always)]
     fn may_take(&self, env: &E, line: &E::Line, slot: usize, word: FlowWord) -> bool {
         use super::key::Slots;

@@ -30,6 +30,7 @@ pub trait Slots {
 
 /// Key of a v4 flow: source address (network order, loaded natively), source port and listener packed as they
 /// stand in the line, and the destination port if the listener is a wildcard.
+#[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowKey4 {
     packed: u64,
@@ -112,6 +113,7 @@ impl Slots for FlowSlots4 {
 }
 
 /// Key of a v6 flow; the address as two words, network order loaded natively.
+#[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowKey6 {
     source: [u64; 2],
@@ -274,6 +276,7 @@ impl Slots for PinSlots4 {
 }
 
 /// Key of a v6 pin: client prefix as two words (network order loaded natively), and service.
+#[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PinKey6 {
     client: [u64; 2],

@@ -120,7 +120,7 @@ fn create<F: Family, E: Env>(env: &E, hash: u64, key: &KeyOf<F::Pins>, word: Pin
 }
 
 /// A flow that was counted in its client's pin is over: the pin's timeout runs from now.
-#[inline(never)]
+#[inline(always)]
 pub fn release<F: Family, E: Env>(env: &E, key: &KeyOf<F::Pins>) {
     let hash = F::PinSlots::hash(key, &env.settings().index_key);
     let now = env.now().pin;

@@ -22,6 +22,31 @@ impl Decision {
         Self((reason as u32) << 16)
     }
 
+    /// Passed untouched: not ours.
+    pub const PASS: Self = Self(0xfffe << 16);
+    /// As if no flow knew the packet.
+    pub const UNKNOWN: Self = Self(0xffff << 16);
+
+    /// To be promoted first. Like the next, the walk does it itself rather than the step that finds out: the stacks
+    /// of a chain of calls may have 512 bytes together.
+    pub const PROMOTE: Self = Self(0xfffd << 16);
+    /// To be rerouted first.
+    pub const REROUTE: Self = Self(0xfffc << 16);
+
+    /// From the 32 bits.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    /// The 32 bits.
+    #[inline(always)]
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
     /// Number of the backend; 0 = dropped.
     #[inline(always)]
     #[must_use]

@@ -7,7 +7,7 @@
 //! | segment of an unknown connection, first UDP datagram | an embryonic flow |
 //! | the next fitting segment, the third datagram | promotion |
 
-use super::{decision::Decision, family::Family, place};
+use super::{decision::Decision, family::Family, steps::Steps};
 use crate::{
     env::{Env, Transition},
     parse::{
@@ -38,14 +38,14 @@ fn find<'a, F: Family, E: Env>(env: &'a E, key: &KeyOf<F::Flows>) -> Option<Embr
     bucket::find::<F::Embryonic, E>(env, hash, key)
 }
 
-/// Decides for a packet that no flow knows.
-#[inline(never)]
-pub fn decide<F: Family, E: Env>(
+/// Decides for a packet that no flow knows; [`Decision::PROMOTE`] if it makes the connection a flow.
+#[inline(always)]
+pub fn decide<F: Family, E: Steps>(
     env: &E,
     segment: &Segment<F::Address>,
-    listener: &Listener<'_, E::Line>,
-    key: &KeyOf<F::Flows>,
+    listener: Listener<'_, E::Line>,
 ) -> Decision {
+    let key = &F::segment_key(segment, listener);
     let Some(mut embryo) = find::<F, E>(env, key) else {
         return first::<F, E>(env, segment, listener, key);
     };
@@ -55,7 +55,7 @@ pub fn decide<F: Family, E: Env>(
         return again::<F, E>(env, segment, listener, &mut embryo);
     }
     if fits::<F, E>(segment, &embryo) {
-        return advance::<F, E>(env, segment, listener, key, &mut embryo);
+        return advance::<F::FlowSlots, E>(env, &mut embryo);
     }
     if syn && !backend::serving(env, embryo.word.backend()).pinned() {
         return again::<F, E>(env, segment, listener, &mut embryo);
@@ -67,21 +67,19 @@ pub fn decide<F: Family, E: Env>(
     Decision::forward(embryo.word.backend(), Reason::Embryonic)
 }
 
-/// Promotes if the packet completes an embryonic connection with this key; `None` if it does not.
-#[inline(never)]
-pub fn promote_if_fitting<F: Family, E: Env>(
+/// Whether a packet completes the handshake of an embryonic connection with this key.
+#[inline(always)]
+pub fn completes<F: Family, E: Env>(
     env: &E,
     segment: &Segment<F::Address>,
-    listener: &Listener<'_, E::Line>,
+    listener: Listener<'_, E::Line>,
     key: &KeyOf<F::Flows>,
-) -> Option<Decision> {
-    let mut embryo = find::<F, E>(env, key)?;
-    let usable = !flow::expired(embryo.word, env.now().flow, &listener.timeouts())
-        && backend::serving(env, embryo.word.backend()).flows();
-    if !usable || embryo.word.state() != FlowState::SYN || !fits::<F, E>(segment, &embryo) {
-        return None;
-    }
-    Some(advance::<F, E>(env, segment, listener, key, &mut embryo))
+) -> bool {
+    let Some(embryo) = find::<F, E>(env, key) else { return false };
+    embryo.word.state() == FlowState::SYN
+        && !flow::expired(embryo.word, env.now().flow, &listener.timeouts())
+        && backend::serving(env, embryo.word.backend()).flows()
+        && fits::<F, E>(segment, &embryo)
 }
 
 /// Whether a packet carries an embryonic connection on.
@@ -98,10 +96,10 @@ fn fits<F: Family, E: Env>(segment: &Segment<F::Address>, embryo: &Embryo<'_, E>
 
 /// The first packet of a connection.
 #[inline(always)]
-fn first<F: Family, E: Env>(
+fn first<F: Family, E: Steps>(
     env: &E,
     segment: &Segment<F::Address>,
-    listener: &Listener<'_, E::Line>,
+    listener: Listener<'_, E::Line>,
     key: &KeyOf<F::Flows>,
 ) -> Decision {
     let decision = place_packet::<F, E>(env, segment, listener);
@@ -116,15 +114,15 @@ fn first<F: Family, E: Env>(
 }
 
 #[inline(always)]
-fn place_packet<F: Family, E: Env>(
+fn place_packet<F: Family, E: Steps>(
     env: &E,
     segment: &Segment<F::Address>,
-    listener: &Listener<'_, E::Line>,
+    listener: Listener<'_, E::Line>,
 ) -> Decision {
     if segment.proto != PROTO_TCP || segment.flags.any(TcpFlags::SYN) {
-        place::new_connection::<F, E>(env, segment, listener)
+        env.place_new::<F>(segment, listener.0)
     } else {
-        place::unknown_connection::<F, E>(env, segment, listener)
+        env.place_unknown::<F>(segment, listener.0)
     }
 }
 
@@ -148,10 +146,10 @@ fn first_hint<F: Family>(segment: &Segment<F::Address>) -> u32 {
 
 /// An embryonic connection whose backend may not serve it, or that has run out: placed again, in its slot.
 #[inline(always)]
-fn again<F: Family, E: Env>(
+fn again<F: Family, E: Steps>(
     env: &E,
     segment: &Segment<F::Address>,
-    listener: &Listener<'_, E::Line>,
+    listener: Listener<'_, E::Line>,
     embryo: &mut Embryo<'_, E>,
 ) -> Decision {
     let decision = place_packet::<F, E>(env, segment, listener);
@@ -169,23 +167,33 @@ fn again<F: Family, E: Env>(
 
 /// One step further: the second datagram only counts, everything else promotes.
 #[inline(always)]
-fn advance<F: Family, E: Env>(
+fn advance<S: Slots<Word = FlowWord>, E: Env>(env: &E, embryo: &mut Embryo<'_, E>) -> Decision {
+    let word = embryo.word;
+    if word.state() != FlowState::UDP_ONE {
+        return Decision::PROMOTE;
+    }
+    embryo.change::<S>(word.with_state(FlowState::UDP_TWO).with_seen(env.now().flow));
+    Decision::forward(word.backend(), Reason::Embryonic)
+}
+
+/// Makes a flow of an embryonic connection. Where there is no room it lives on as it is, as long as its packets keep
+/// it from being the oldest.
+#[inline(always)]
+pub fn promote<F: Family, E: Steps>(
     env: &E,
     segment: &Segment<F::Address>,
-    listener: &Listener<'_, E::Line>,
-    key: &KeyOf<F::Flows>,
-    embryo: &mut Embryo<'_, E>,
+    listener: Listener<'_, E::Line>,
 ) -> Decision {
+    let key = &F::segment_key(segment, listener);
+    let Some(mut embryo) = find::<F, E>(env, key) else {
+        // Another CPU was faster, or it gave way to a younger one: as for a packet in mid-stream.
+        return env.place_unknown::<F>(segment, listener.0);
+    };
     let word = embryo.word;
-    if word.state() == FlowState::UDP_ONE {
-        embryo.change::<F::FlowSlots>(word.with_state(FlowState::UDP_TWO).with_seen(env.now().flow));
-        return Decision::forward(word.backend(), Reason::Embryonic);
-    }
-    if promote::<F, E>(env, segment, listener, key, word) {
+    if make_flow::<F, E>(env, segment, listener, key, word) {
         bucket::free::<F::FlowSlots, _>(embryo.line, embryo.slot, word);
         return Decision::forward(word.backend(), Reason::Promoted);
     }
-    // Not tracked: it lives on as long as its packets keep it from being the oldest.
     embryo.change::<F::FlowSlots>(word.with_seen(env.now().flow));
     if word.state() == FlowState::UNKNOWN {
         F::FlowSlots::write_hint(embryo.line, embryo.slot, segment.seq.wrapping_sub(1));
@@ -193,12 +201,12 @@ fn advance<F: Family, E: Env>(
     Decision::forward(word.backend(), Reason::Embryonic)
 }
 
-/// Makes the flow and holds its client's pin; whether the connection is tracked now.
-#[inline(never)]
-fn promote<F: Family, E: Env>(
+/// Holds the client's pin and writes the flow; whether the connection is tracked now.
+#[inline(always)]
+fn make_flow<F: Family, E: Steps>(
     env: &E,
     segment: &Segment<F::Address>,
-    listener: &Listener<'_, E::Line>,
+    listener: Listener<'_, E::Line>,
     key: &KeyOf<F::Flows>,
     embryo: FlowWord,
 ) -> bool {
@@ -212,43 +220,44 @@ fn promote<F: Family, E: Env>(
         env.gauge(F::UNTRACKED, 1);
         return false;
     }
-    let counted = hold_pin::<F, E>(env, listener, key, embryo.backend());
+    let counted = env.hold_pin::<F>(key, listener.0, embryo.backend());
     let word = FlowWord(0)
         .with_backend(embryo.backend())
         .with_state(state)
         .with_counted(counted)
         .with_dport(embryo.dport())
         .with_seen(env.now().flow);
-    if record::<F, E>(env, key, word, segment.ack) {
+    if env.record::<F>(key, word.bits(), segment.ack) {
         env.gauge(gauge, 1);
         env.transition(word.backend(), Transition::Opened);
         return true;
     }
     if counted {
-        flow::release_pin::<F, E>(env, key);
+        env.release_pin::<F>(key);
     }
     env.gauge(F::UNTRACKED, 1);
     false
 }
 
 /// Counts the flow in its client's pin, which is made or moved if need be.
-#[inline(never)]
+#[inline(always)]
 pub fn hold_pin<F: Family, E: Env>(
     env: &E,
-    listener: &Listener<'_, E::Line>,
     key: &KeyOf<F::Flows>,
+    listener: Listener<'_, E::Line>,
     backend: u16,
 ) -> bool {
     if !listener.by_client() {
         return false;
     }
-    let client = F::mask(F::client_of(key), *listener);
+    let client = F::mask(F::client_of(key), listener);
     pin::hold::<F, E>(env, &F::pin_key(client, listener.service()), backend, listener.affinity_timeout())
 }
 
 /// Writes the flow: in place of an old one with the same key, or in a slot of its own.
-#[inline(never)]
-fn record<F: Family, E: Env>(env: &E, key: &KeyOf<F::Flows>, word: FlowWord, ack: u32) -> bool {
+#[inline(always)]
+pub fn record<F: Family, E: Steps>(env: &E, key: &KeyOf<F::Flows>, word: u64, ack: u32) -> bool {
+    let word = FlowWord(word);
     let hash = F::FlowSlots::hash(key, &env.settings().index_key);
     if let Some(mut old) = bucket::find::<F::Flows, E>(env, hash, key) {
         let before = old.word;

@@ -3,7 +3,8 @@
 use crate::{
     env::Gauge,
     hash::Hash,
-    parse::transport::Segment,
+    packet::Packet,
+    parse::{IpHeader, ipv4, ipv6, transport::Segment},
     settings::{Settings, Sizes},
     table::{
         TableId,
@@ -68,6 +69,8 @@ pub trait Family: Copy + core::fmt::Debug {
     type Pins: Table<Slots = Self::PinSlots>;
     /// Its tentative pins.
     type Tentative: Table<Slots = Self::PinSlots>;
+    /// Whether it is IPv4.
+    const IS_V4: bool;
     /// Gauge of its fresh flows.
     const FRESH: Gauge;
     /// Gauge of its UDP flows.
@@ -94,6 +97,9 @@ pub trait Family: Copy + core::fmt::Debug {
     /// Adds an address to a hash, at places 0 to 3.
     fn hash(hash: Hash<'_>, address: Self::Address) -> Hash<'_>;
 
+    /// Reads an IP header of a packet that may be cut off behind it.
+    fn parse_quoted<P: Packet>(packet: &P, at: u32) -> Option<IpHeader<Self::Address>>;
+
     /// Key of the flow that a segment belongs to.
     #[inline(always)]
     fn segment_key<L: Line>(
@@ -117,9 +123,15 @@ impl Family for V4 {
     type Embryonic = Embryonic4;
     type Pins = Pins4;
     type Tentative = Tentative4;
+    const IS_V4: bool = true;
     const FRESH: Gauge = Gauge::Fresh4;
     const UDP: Gauge = Gauge::Udp4;
     const UNTRACKED: Gauge = Gauge::Untracked4;
+
+    #[inline(always)]
+    fn parse_quoted<P: Packet>(packet: &P, at: u32) -> Option<IpHeader<Self::Address>> {
+        ipv4::parse_quoted(packet, at)
+    }
 
     #[inline(always)]
     fn wide(address: u32) -> WideAddress {
@@ -179,9 +191,15 @@ impl Family for V6 {
     type Embryonic = Embryonic6;
     type Pins = Pins6;
     type Tentative = Tentative6;
+    const IS_V4: bool = false;
     const FRESH: Gauge = Gauge::Fresh6;
     const UDP: Gauge = Gauge::Udp6;
     const UNTRACKED: Gauge = Gauge::Untracked6;
+
+    #[inline(always)]
+    fn parse_quoted<P: Packet>(packet: &P, at: u32) -> Option<IpHeader<Self::Address>> {
+        ipv6::parse_quoted(packet, at)
+    }
 
     #[inline(always)]
     fn wide(address: [u64; 2]) -> WideAddress {

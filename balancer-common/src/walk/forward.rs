@@ -21,34 +21,33 @@ pub fn carry_out<E: Env, P: Packet>(
 ) -> Verdict {
     let number = decision.backend();
     if number == 0 {
-        return dropped(env, decision.reason());
+        env.count_index(decision.reason_index());
+        return Verdict::Drop;
     }
     let hop = backend::next_hop(env, number);
     if hop.mac() == 0 {
-        return dropped(env, Some(Reason::NoNeighbour));
+        return dropped(env, Reason::NoNeighbour);
     }
     let (verdict, own) = if hop.interface() == ingress.line {
         (Verdict::Tx, ingress.mac)
     } else {
         match interface::at(env, hop.interface()) {
             Some((index, mac)) if index != 0 => (Verdict::Redirect(index), mac),
-            _ => return dropped(env, Some(Reason::TableError)),
+            _ => return dropped(env, Reason::TableError),
         }
     };
     let bytes = packet.length();
     if !packet.store_macs(hop.mac(), own) {
-        return dropped(env, Some(Reason::TableError));
+        return dropped(env, Reason::TableError);
     }
     env.traffic(number, bytes);
-    if let Some(reason) = decision.reason() {
-        env.count(reason);
-    }
+    env.count_index(decision.reason_index());
     verdict
 }
 
 /// Counts a dropped packet.
 #[inline(always)]
-pub fn dropped<E: Env>(env: &E, reason: Option<Reason>) -> Verdict {
-    env.count(reason.unwrap_or(Reason::TableError));
+pub fn dropped<E: Env>(env: &E, reason: Reason) -> Verdict {
+    env.count(reason);
     Verdict::Drop
 }

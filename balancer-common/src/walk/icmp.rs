@@ -3,11 +3,10 @@
 //! The quoted packet was sent by the service, so it is reversed: its destination is the client, its source the
 //! listener. Nothing is written.
 
-use super::{decision::Decision, family::Family, place};
+use super::{decision::Decision, family::Family, steps::Steps};
 use crate::{
-    env::Env,
     packet::Packet,
-    parse::{IpPayload, PROTO_TCP, icmp, ipv4, ipv6, transport::Segment, transport::TcpFlags},
+    parse::{IpHeader, IpPayload, PROTO_TCP, icmp, transport::Segment, transport::TcpFlags},
     reason::Reason,
     table::{
         backend, bucket,
@@ -16,28 +15,13 @@ use crate::{
     },
 };
 
-/// Reads a quoted IPv4 packet as a segment of its client.
 #[inline(always)]
-pub fn quoted4<P: Packet>(packet: &P, payload: IpPayload) -> Option<Segment<u32>> {
-    let at = icmp::quoted(packet, payload)?;
-    let inner = ipv4::header(packet, at).ok()?;
-    reversed(packet, inner, ipv4::destination(packet, at)?, ipv4::source(packet, at)?)
-}
-
-/// Reads a quoted IPv6 packet as a segment of its client.
-#[inline(always)]
-pub fn quoted6<P: Packet>(packet: &P, payload: IpPayload) -> Option<Segment<[u64; 2]>> {
-    let at = icmp::quoted(packet, payload)?;
-    let inner = ipv6::header(packet, at).ok()?;
-    reversed(packet, inner, ipv6::destination(packet, at)?, ipv6::source(packet, at)?)
-}
-
-#[inline(always)]
-fn reversed<A, P: Packet>(packet: &P, inner: IpPayload, client: A, service: A) -> Option<Segment<A>> {
+fn reversed<A: Copy, P: Packet>(packet: &P, quoted: &IpHeader<A>) -> Option<Segment<A>> {
+    let inner = quoted.payload.ok()?;
     let (service_port, client_port) = icmp::quoted_ports(packet, inner)?;
     Some(Segment {
-        source: client,
-        destination: service,
+        source: quoted.destination,
+        destination: quoted.source,
         sport: client_port,
         dport: service_port,
         proto: inner.proto,
@@ -48,19 +32,27 @@ fn reversed<A, P: Packet>(packet: &P, inner: IpPayload, client: A, service: A) -
     })
 }
 
-/// Where the error goes; `None` if it is about nothing of ours, or not sent to the address that it quotes.
-#[inline(never)]
-pub fn decide<F: Family, E: Env>(
+/// Where an ICMP packet goes; [`Decision::PASS`] if it is no error, about nothing of ours, or not sent to the address
+/// whose packet it quotes.
+#[inline(always)]
+pub fn decide<F: Family, E: Steps, P: Packet>(
     env: &E,
-    segment: &Segment<F::Address>,
-    outer_destination: &F::Address,
-) -> Option<Decision> {
-    if *outer_destination != segment.destination {
-        return None;
+    packet: &P,
+    icmp: IpPayload,
+    destination: F::Address,
+) -> Decision {
+    let quoted = icmp::quoted(packet, icmp).and_then(|at| F::parse_quoted(packet, at));
+    match quoted.and_then(|quoted| reversed(packet, &quoted)) {
+        Some(segment) if segment.destination == destination => by_flow::<F, E>(env, &segment),
+        _ => Decision::PASS,
     }
+}
+
+#[inline(always)]
+fn by_flow<F: Family, E: Steps>(env: &E, segment: &Segment<F::Address>) -> Decision {
     let key =
         ListenerKey { address: F::wide(segment.destination), port: segment.dport, proto: segment.proto };
-    let listener = listener::find_for_packet(env, &key)?;
+    let Some(listener) = listener::find_for_packet(env, &key) else { return Decision::PASS };
     let flow = F::segment_key(segment, listener);
     let hash = F::FlowSlots::hash(&flow, &env.settings().index_key);
     let known = match bucket::find::<F::Flows, E>(env, hash, &flow) {
@@ -70,11 +62,11 @@ pub fn decide<F: Family, E: Env>(
     if let Some(number) = known
         && backend::serving(env, number).flows()
     {
-        return Some(Decision::forward(number, Reason::IcmpError));
+        return Decision::forward(number, Reason::IcmpError);
     }
-    let decision = place::unknown_connection::<F, E>(env, segment, &listener);
-    Some(match decision.backend() {
+    let decision = env.place_unknown::<F>(segment, listener.0);
+    match decision.backend() {
         0 => decision,
         number => Decision::forward(number, Reason::IcmpError),
-    })
+    }
 }

@@ -1,6 +1,6 @@
 //! A packet of a known flow.
 
-use super::{decision::Decision, embryonic, family::Family, place};
+use super::{decision::Decision, embryonic, family::Family, steps::Steps};
 use crate::{
     env::{Env, Transition},
     parse::{
@@ -10,7 +10,7 @@ use crate::{
     reason::Reason,
     table::{
         backend,
-        bucket::{KeyOf, Place},
+        bucket::{self, KeyOf, Place},
         flow,
         key::Slots,
         listener::Listener,
@@ -24,32 +24,30 @@ const TRIES: u32 = 3;
 /// A flow's slot.
 pub type FlowPlace<'a, L> = Place<'a, L, FlowWord>;
 
-/// Decides for a packet whose flow was found.
+/// The fast path: one packet more of a settled flow whose backend may serve. `None` if there is more to it.
 #[inline(always)]
-pub fn decide<F: Family, E: Env>(
+pub fn settled<F: Family, E: Env>(
     env: &E,
     segment: &Segment<F::Address>,
     listener: Listener<'_, E::Line>,
-    key: &KeyOf<F::Flows>,
     mut place: FlowPlace<'_, E::Line>,
-) -> Decision {
-    let now = env.now().flow;
+) -> Option<Decision> {
     let word = place.word;
     let special = TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST;
     let steady = matches!(word.state(), FlowState::ESTABLISHED | FlowState::UDP);
-    if steady && !segment.flags.any(special) && backend::serving(env, word.backend()).flows() {
-        if word.seen() == now {
-            note_ack::<F, E>(segment, &place);
-            return Decision::forward(word.backend(), Reason::Flow);
-        }
-        if !flow::expired(word, now, &listener.timeouts()) {
-            // A refresh that another CPU's change beats is dropped: the next packet does it.
-            place.change::<F::FlowSlots>(word.with_seen(now));
-            note_ack::<F, E>(segment, &place);
-            return Decision::forward(word.backend(), Reason::Flow);
-        }
+    if !steady || segment.flags.any(special) || !backend::serving(env, word.backend()).flows() {
+        return None;
     }
-    unsteady::<F, E>(env, segment, &listener, key, &mut place)
+    let now = env.now().flow;
+    if word.seen() != now {
+        if flow::expired(word, now, &listener.timeouts()) {
+            return None;
+        }
+        // A refresh that another CPU's change beats is dropped: the next packet does it.
+        place.change::<F::FlowSlots>(word.with_seen(now));
+    }
+    note_ack::<F, E>(segment, &place);
+    Some(Decision::forward(word.backend(), Reason::Flow))
 }
 
 /// The client's ack is a hint for a later reset: written only when it advanced by less than 2^30.
@@ -64,51 +62,67 @@ fn note_ack<F: Family, E: Env>(segment: &Segment<F::Address>, place: &FlowPlace<
     }
 }
 
-/// Everything that is not a packet of a settled flow to a serving backend.
-#[inline(never)]
-fn unsteady<F: Family, E: Env>(
+/// What to do with a packet of a known flow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Act {
+    /// As if no flow knew it.
+    Unknown,
+    /// Advance the flow's state.
+    Touch,
+    /// Its backend may not serve: choose anew.
+    Reroute,
+    /// A SYN on a live flow.
+    SynOnFlow,
+}
+
+/// Everything that is not a packet of a settled flow to a serving backend. [`Decision::UNKNOWN`] where the packet
+/// belongs to a new connection, or the flow has run out; [`Decision::REROUTE`] where its backend may not serve.
+#[inline(always)]
+pub fn unsteady<F: Family, E: Steps>(
     env: &E,
     segment: &Segment<F::Address>,
-    listener: &Listener<'_, E::Line>,
-    key: &KeyOf<F::Flows>,
-    place: &mut FlowPlace<'_, E::Line>,
+    listener: Listener<'_, E::Line>,
 ) -> Decision {
-    let word = place.word;
-    let over = flow::expired(word, env.now().flow, &listener.timeouts());
-    let serves = backend::serving(env, word.backend()).flows();
-    if segment.proto != PROTO_TCP {
-        if over {
-            return embryonic::decide::<F, E>(env, segment, listener, key);
-        }
-        return if serves {
-            touch::<F, E>(env, segment, key, place)
-        } else {
-            reroute::<F, E>(env, segment, listener, key, place)
-        };
+    let key = F::segment_key(segment, listener);
+    let hash = F::FlowSlots::hash(&key, &env.settings().index_key);
+    let Some(mut place) = bucket::find::<F::Flows, E>(env, hash, &key) else { return Decision::UNKNOWN };
+    match act::<F, E>(env, segment, listener, &key, place.word) {
+        Act::Unknown => Decision::UNKNOWN,
+        Act::Touch => touch::<F, E>(env, segment, &key, &mut place),
+        Act::Reroute => Decision::REROUTE,
+        Act::SynOnFlow => Decision::forward(place.word.backend(), Reason::SynOnFlow),
     }
+}
+
+#[inline(always)]
+fn act<F: Family, E: Steps>(
+    env: &E,
+    segment: &Segment<F::Address>,
+    listener: Listener<'_, E::Line>,
+    key: &KeyOf<F::Flows>,
+    word: FlowWord,
+) -> Act {
+    if flow::expired(word, env.now().flow, &listener.timeouts()) {
+        return Act::Unknown;
+    }
+    let serves = backend::serving(env, word.backend()).flows();
     let syn = segment.flags.any(TcpFlags::SYN);
     let closing = word.state() == FlowState::CLOSING;
-    if over || syn && (closing || !serves) {
-        return embryonic::decide::<F, E>(env, segment, listener, key);
+    // A new connection on the same ports begins with a SYN, and is there once its handshake fits.
+    let replaceable = segment.proto == PROTO_TCP && (closing || !serves);
+    if replaceable && (syn || embryonic::completes::<F, E>(env, segment, listener, key)) {
+        return Act::Unknown;
     }
-    if (closing || !serves)
-        && let Some(decision) = embryonic::promote_if_fitting::<F, E>(env, segment, listener, key)
-    {
-        // The old flow's place was taken over by the new connection.
-        return decision;
+    match (serves, syn) {
+        (false, _) => Act::Reroute,
+        (true, true) => Act::SynOnFlow,
+        (true, false) => Act::Touch,
     }
-    if !serves {
-        return reroute::<F, E>(env, segment, listener, key, place);
-    }
-    if syn {
-        return Decision::forward(word.backend(), Reason::SynOnFlow);
-    }
-    touch::<F, E>(env, segment, key, place)
 }
 
 /// Advances the flow's state, and sees it.
 #[inline(always)]
-fn touch<F: Family, E: Env>(
+fn touch<F: Family, E: Steps>(
     env: &E,
     segment: &Segment<F::Address>,
     key: &KeyOf<F::Flows>,
@@ -169,7 +183,7 @@ fn revives<F: Family, E: Env>(segment: &Segment<F::Address>, place: &FlowPlace<'
 
 /// Counts what an exchange did.
 #[inline(always)]
-fn crossed<F: Family, E: Env>(
+fn crossed<F: Family, E: Steps>(
     env: &E,
     segment: &Segment<F::Address>,
     key: &KeyOf<F::Flows>,
@@ -185,7 +199,7 @@ fn crossed<F: Family, E: Env>(
         F::FlowSlots::write_hint(place.line, place.slot, segment.seq.wrapping_add(segment.span));
         env.transition(old.backend(), Transition::Closed);
         if old.counted() {
-            flow::release_pin::<F, E>(env, key);
+            env.release_pin::<F>(key);
         }
     }
     if old.state() == FlowState::CLOSING && new.state() == FlowState::ESTABLISHED {
@@ -197,31 +211,33 @@ fn crossed<F: Family, E: Env>(
 /// The flow's backend may not serve: chooses anew and moves the flow. A TCP client hears from the new backend,
 /// which knows no such connection and resets it.
 #[inline(always)]
-fn reroute<F: Family, E: Env>(
+pub fn reroute<F: Family, E: Steps>(
     env: &E,
     segment: &Segment<F::Address>,
-    listener: &Listener<'_, E::Line>,
-    key: &KeyOf<F::Flows>,
-    place: &mut FlowPlace<'_, E::Line>,
+    listener: Listener<'_, E::Line>,
 ) -> Decision {
-    let decision = place::new_connection::<F, E>(env, segment, listener);
+    let decision = env.place_new::<F>(segment, listener.0);
     let backend = decision.backend();
     if backend == 0 {
         return decision;
     }
-    let old = place.word;
-    let new = old.with_backend(backend).with_seen(env.now().flow).with_counted(false);
-    if place.change::<F::FlowSlots>(new) {
-        move_counts::<F, E>(env, listener, key, place, old);
+    let key = F::segment_key(segment, listener);
+    let hash = F::FlowSlots::hash(&key, &env.settings().index_key);
+    if let Some(mut place) = bucket::find::<F::Flows, E>(env, hash, &key) {
+        let old = place.word;
+        let new = old.with_backend(backend).with_seen(env.now().flow).with_counted(false);
+        if place.change::<F::FlowSlots>(new) {
+            move_counts::<F, E>(env, listener, &key, &mut place, old);
+        }
     }
     Decision::forward(backend, Reason::Rehashed)
 }
 
 /// Counts a moved flow at its new backend, and in the pin, which moves with it.
 #[inline(always)]
-fn move_counts<F: Family, E: Env>(
+fn move_counts<F: Family, E: Steps>(
     env: &E,
-    listener: &Listener<'_, E::Line>,
+    listener: Listener<'_, E::Line>,
     key: &KeyOf<F::Flows>,
     place: &mut FlowPlace<'_, E::Line>,
     old: FlowWord,
@@ -231,11 +247,11 @@ fn move_counts<F: Family, E: Env>(
         env.transition(place.word.backend(), Transition::Opened);
     }
     if old.counted() {
-        flow::release_pin::<F, E>(env, key);
-        let counted = embryonic::hold_pin::<F, E>(env, listener, key, place.word.backend());
+        env.release_pin::<F>(key);
+        let counted = env.hold_pin::<F>(key, listener.0, place.word.backend());
         let word = place.word;
         if counted && !place.change::<F::FlowSlots>(word.with_counted(true)) {
-            flow::release_pin::<F, E>(env, key);
+            env.release_pin::<F>(key);
         }
     }
 }

@@ -11,12 +11,12 @@ pub mod forward;
 pub mod icmp;
 pub mod known;
 pub mod place;
+pub mod steps;
 
 use crate::{
-    env::Env,
     packet::Packet,
     parse::{
-        IpPayload, PROTO_ICMP, PROTO_ICMPV6, Refusal, ipv4, ipv6,
+        IpHeader, PROTO_ICMP, PROTO_ICMPV6, Refusal, ipv4, ipv6,
         link::{self, ETHERTYPE_IPV4, ETHERTYPE_IPV6},
         transport::{self, Segment},
     },
@@ -29,10 +29,11 @@ use crate::{
 };
 use decision::{Decision, Verdict};
 use family::{Family, V4, V6};
+use steps::Steps;
 
 /// Decides for one frame, writes what is to be remembered, and readies the frame for its way.
 #[inline(always)]
-pub fn walk<E: Env, P: Packet>(env: &E, packet: &mut P) -> Verdict {
+pub fn walk<E: Steps, P: Packet>(env: &E, packet: &mut P) -> Verdict {
     let Some(link) = link::parse(packet) else { return Verdict::Pass };
     let Some(ingress) = interface::find(env, packet.ingress()) else { return Verdict::Pass };
     if link.destination != ingress.mac {
@@ -46,95 +47,93 @@ pub fn walk<E: Env, P: Packet>(env: &E, packet: &mut P) -> Verdict {
 }
 
 #[inline(always)]
-fn walk4<E: Env, P: Packet>(env: &E, packet: &mut P, ingress: Interface, at: u32) -> Verdict {
-    let (Some(source), Some(destination)) = (ipv4::source(packet, at), ipv4::destination(packet, at)) else {
-        return Verdict::Pass;
-    };
-    let payload = match ipv4::payload(packet, at) {
+fn walk4<E: Steps, P: Packet>(env: &E, packet: &mut P, ingress: Interface, at: u32) -> Verdict {
+    let Some(ip) = ipv4::parse(packet, at) else { return Verdict::Pass };
+    match ip.payload {
         Ok(payload) if payload.proto == PROTO_ICMP => {
-            let quoted = icmp::quoted4(packet, payload);
-            return error::<V4, E, P>(env, packet, ingress, quoted, destination);
+            let decision = env.icmp::<V4, P>(packet, payload, ip.destination);
+            carry_out(env, packet, ingress, decision)
         }
-        other => other,
-    };
-    segment::<V4, E, P>(env, packet, ingress, payload, (source, destination))
+        _ => segment::<V4, E, P>(env, packet, ingress, ip),
+    }
 }
 
 #[inline(always)]
-fn walk6<E: Env, P: Packet>(env: &E, packet: &mut P, ingress: Interface, at: u32) -> Verdict {
-    let (Some(source), Some(destination)) = (ipv6::source(packet, at), ipv6::destination(packet, at)) else {
-        return Verdict::Pass;
-    };
-    let payload = match ipv6::payload(packet, at) {
+fn walk6<E: Steps, P: Packet>(env: &E, packet: &mut P, ingress: Interface, at: u32) -> Verdict {
+    let Some(ip) = ipv6::parse(packet, at) else { return Verdict::Pass };
+    match ip.payload {
         Ok(payload) if payload.proto == PROTO_ICMPV6 => {
-            let quoted = icmp::quoted6(packet, payload);
-            return error::<V6, E, P>(env, packet, ingress, quoted, destination);
+            let decision = env.icmp::<V6, P>(packet, payload, ip.destination);
+            carry_out(env, packet, ingress, decision)
         }
-        other => other,
-    };
-    segment::<V6, E, P>(env, packet, ingress, payload, (source, destination))
+        _ => segment::<V6, E, P>(env, packet, ingress, ip),
+    }
 }
 
 /// A TCP or UDP packet, or one that cannot be read.
 #[inline(always)]
-fn segment<F: Family, E: Env, P: Packet>(
+fn segment<F: Family, E: Steps, P: Packet>(
     env: &E,
     packet: &mut P,
     ingress: Interface,
-    payload: Result<IpPayload, Refusal>,
-    (source, destination): (F::Address, F::Address),
+    ip: IpHeader<F::Address>,
 ) -> Verdict {
-    let parsed = match payload {
-        Ok(payload) => transport::parse(packet, payload, source, destination),
+    let parsed = match ip.payload {
+        Ok(payload) => transport::parse(packet, payload, ip.source, ip.destination),
         Err(refusal) => Err(refusal),
     };
     let segment = match parsed {
         Ok(segment) => segment,
-        Err(refusal) => return refused(env, refusal, F::wide(destination)),
+        Err(refusal) => return refused(env, refusal, F::wide(ip.destination)),
     };
-    match decide::<F, E>(env, &segment) {
-        Some(decision) => forward::carry_out(env, packet, ingress, decision),
-        None => Verdict::Pass,
-    }
+    let decision = decide::<F, E>(env, &segment);
+    carry_out(env, packet, ingress, decision)
 }
 
-/// An ICMP packet: an error about a flow of ours, or the host's.
 #[inline(always)]
-fn error<F: Family, E: Env, P: Packet>(
+fn carry_out<E: Steps, P: Packet>(
     env: &E,
     packet: &mut P,
     ingress: Interface,
-    quoted: Option<Segment<F::Address>>,
-    destination: F::Address,
+    decision: Decision,
 ) -> Verdict {
-    let Some(segment) = quoted else { return Verdict::Pass };
-    match icmp::decide::<F, E>(env, &segment, &destination) {
-        Some(decision) => forward::carry_out(env, packet, ingress, decision),
-        None => Verdict::Pass,
+    match decision {
+        Decision::PASS => Verdict::Pass,
+        decision => forward::carry_out(env, packet, ingress, decision),
     }
 }
 
 /// A packet that cannot be read: dropped and counted if it is for a service address, otherwise the host's.
 #[inline(always)]
-fn refused<E: Env>(env: &E, refusal: Refusal, destination: WideAddress) -> Verdict {
+fn refused<E: Steps>(env: &E, refusal: Refusal, destination: WideAddress) -> Verdict {
     match refusal {
         Refusal::Drop(reason) if listener::is_service_address(env, destination) => {
-            forward::dropped(env, Some(reason))
+            forward::dropped(env, reason)
         }
         Refusal::Drop(_) | Refusal::Pass => Verdict::Pass,
     }
 }
 
-/// Where a segment goes; `None` if it is for no service.
+/// Where a segment goes; [`Decision::PASS`] if it is for no service.
 #[inline(always)]
-pub fn decide<F: Family, E: Env>(env: &E, segment: &Segment<F::Address>) -> Option<Decision> {
+pub fn decide<F: Family, E: Steps>(env: &E, segment: &Segment<F::Address>) -> Decision {
     let wanted =
         ListenerKey { address: F::wide(segment.destination), port: segment.dport, proto: segment.proto };
-    let listener = listener::find_for_packet(env, &wanted)?;
+    let Some(listener) = listener::find_for_packet(env, &wanted) else { return Decision::PASS };
     let key = F::segment_key(segment, listener);
     let hash = F::FlowSlots::hash(&key, &env.settings().index_key);
-    Some(match bucket::find::<F::Flows, E>(env, hash, &key) {
-        Some(place) => known::decide::<F, E>(env, segment, listener, &key, place),
-        None => embryonic::decide::<F, E>(env, segment, &listener, &key),
-    })
+    if let Some(place) = bucket::find::<F::Flows, E>(env, hash, &key) {
+        if let Some(decision) = known::settled::<F, E>(env, segment, listener, place) {
+            return decision;
+        }
+        match env.unsteady::<F>(segment, listener.0) {
+            Decision::UNKNOWN => {}
+            Decision::REROUTE => return env.reroute::<F>(segment, listener.0),
+            decision => return decision,
+        }
+    }
+    match env.unknown::<F>(segment, listener.0) {
+        Decision::PROMOTE => env.promote::<F>(segment, listener.0),
+        decision => decision,
+    }
 }

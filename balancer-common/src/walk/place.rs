@@ -20,13 +20,12 @@ pub fn tentative_lifetime(settings: &Settings, syn_ticks: u16) -> u32 {
 }
 
 /// Places a new connection. Writes nothing but a tentative pin, and that only where Maglev had to choose.
-#[inline(never)]
+#[inline(always)]
 pub fn new_connection<F: Family, E: Env>(
     env: &E,
     segment: &Segment<F::Address>,
-    listener: &Listener<'_, E::Line>,
+    listener: Listener<'_, E::Line>,
 ) -> Decision {
-    let listener = *listener;
     if !listener.by_client() {
         return by_maglev::<F, E>(env, segment, listener);
     }
@@ -67,13 +66,12 @@ fn by_maglev<F: Family, E: Env>(
 
 /// Places a segment of a connection that began elsewhere or before: pin, current table, previous table. Writes
 /// nothing.
-#[inline(never)]
+#[inline(always)]
 pub fn unknown_connection<F: Family, E: Env>(
     env: &E,
     segment: &Segment<F::Address>,
-    listener: &Listener<'_, E::Line>,
+    listener: Listener<'_, E::Line>,
 ) -> Decision {
-    let listener = *listener;
     if listener.by_client() {
         let key = F::pin_key(F::mask(segment.source, listener), listener.service());
         if let Some(pinned) = pin::look_up::<F, E>(env, &key, listener.affinity_timeout())

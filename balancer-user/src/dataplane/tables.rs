@@ -6,12 +6,12 @@ use balancer_common::{
     env::{Env, Transition},
     hash::HashKey,
     layout::{self, Dimensions},
-    reason::Reason,
     settings::Settings,
     table::{
         TableId,
         line::{HostLine, Line},
     },
+    walk::steps::Steps,
 };
 
 /// Words of the root line behind the root word itself: what the maps were made with.
@@ -117,5 +117,7 @@ impl Env for Tables {
     // The agent sends no packets.
     fn traffic(&self, _backend: u16, _bytes: u32) {}
 
-    fn count(&self, _reason: Reason) {}
+    fn count_index(&self, _index: u32) {}
 }
+
+impl Steps for Tables {}

@@ -1,0 +1,66 @@
+//! The steps off the fast path.
+//!
+//! On the host each is simply the function that it stands for. The XDP program gives each of them a global function
+//! of its own: the verifier checks a global function once, by itself, and not again at every call (Linux 5.6), which
+//! makes the difference between a load of milliseconds and one of seconds.
+
+use super::{decision::Decision, embryonic, family::Family, icmp, known, place};
+use crate::{
+    env::Env,
+    packet::Packet,
+    parse::{IpPayload, transport::Segment},
+    table::{bucket::KeyOf, flow, listener::Listener},
+};
+
+/// The steps off the fast path. `listener` is always the line of the segment's listener.
+pub trait Steps: Env + Sized {
+    /// A packet of a known flow that is more than one packet more: see [`known::unsteady`].
+    fn unsteady<F: Family>(&self, segment: &Segment<F::Address>, listener: &Self::Line) -> Decision {
+        known::unsteady::<F, Self>(self, segment, Listener(listener))
+    }
+
+    /// Moves a flow to another backend: see [`known::reroute`].
+    fn reroute<F: Family>(&self, segment: &Segment<F::Address>, listener: &Self::Line) -> Decision {
+        known::reroute::<F, Self>(self, segment, Listener(listener))
+    }
+
+    /// A packet that no flow knows: see [`embryonic::decide`].
+    fn unknown<F: Family>(&self, segment: &Segment<F::Address>, listener: &Self::Line) -> Decision {
+        embryonic::decide::<F, Self>(self, segment, Listener(listener))
+    }
+
+    /// Where a new connection goes: see [`place::new_connection`].
+    fn place_new<F: Family>(&self, segment: &Segment<F::Address>, listener: &Self::Line) -> Decision {
+        place::new_connection::<F, Self>(self, segment, Listener(listener))
+    }
+
+    /// Where a connection goes that began elsewhere: see [`place::unknown_connection`].
+    fn place_unknown<F: Family>(&self, segment: &Segment<F::Address>, listener: &Self::Line) -> Decision {
+        place::unknown_connection::<F, Self>(self, segment, Listener(listener))
+    }
+
+    /// Where an ICMP packet goes that was sent to `destination`: see [`icmp::decide`].
+    fn icmp<F: Family, P: Packet>(&self, packet: &P, icmp: IpPayload, destination: F::Address) -> Decision {
+        icmp::decide::<F, Self, P>(self, packet, icmp, destination)
+    }
+
+    /// Makes a flow of an embryonic connection: see [`embryonic::promote`].
+    fn promote<F: Family>(&self, segment: &Segment<F::Address>, listener: &Self::Line) -> Decision {
+        embryonic::promote::<F, Self>(self, segment, Listener(listener))
+    }
+
+    /// Writes a flow: see [`embryonic::record`].
+    fn record<F: Family>(&self, key: &KeyOf<F::Flows>, word: u64, ack: u32) -> bool {
+        embryonic::record::<F, Self>(self, key, word, ack)
+    }
+
+    /// Counts a flow to `backend` in its client's pin: see [`embryonic::hold_pin`].
+    fn hold_pin<F: Family>(&self, key: &KeyOf<F::Flows>, listener: &Self::Line, backend: u16) -> bool {
+        embryonic::hold_pin::<F, Self>(self, key, Listener(listener), backend)
+    }
+
+    /// Takes a flow out of its client's pin: see [`flow::release_pin`].
+    fn release_pin<F: Family>(&self, key: &KeyOf<F::Flows>) {
+        flow::release_pin::<F, Self>(self, key);
+    }
+}

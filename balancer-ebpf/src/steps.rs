@@ -1,0 +1,206 @@
+//! The steps off the fast path, each a global function: the verifier checks it once, by itself.
+//!
+//! A global function may get nothing but numbers and pointers to memory whose size its type tells, and must look
+//! whether they are null.
+
+use crate::{
+    ctx::Frame,
+    world::{Kernel, KernelLine},
+};
+use aya_ebpf::bindings::xdp_md;
+use balancer_common::{
+    packet::Packet,
+    parse::{IpPayload, PROTO_ICMP, PROTO_ICMPV6, Refusal, ipv6, transport::Segment},
+    reason::Reason,
+    table::{
+        bucket::KeyOf,
+        flow,
+        key::{FlowKey4, FlowKey6},
+        listener::Listener,
+    },
+    walk::{
+        decision::Decision,
+        embryonic,
+        family::{Family, V4, V6},
+        icmp, known, place,
+        steps::Steps,
+    },
+};
+
+type Words = [u64; 8];
+type Address6 = [u64; 2];
+
+/// What a null pointer comes to: it cannot be.
+const IMPOSSIBLE: u32 = Decision::drop(Reason::TableError).bits();
+
+/// Follows a chain of IPv6 extension headers.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn behind_extensions6(context: *mut xdp_md, proto: u32, at: u32, length: u32) -> u64 {
+    let payload = IpPayload { proto: proto as u8, at, length };
+    IpPayload::pack(ipv6::behind_extensions(&Frame::new(context), payload))
+}
+
+/// As [`ipv6::behind_extensions`].
+#[inline(always)]
+pub(crate) fn skip_extensions(frame: &Frame, payload: IpPayload) -> Result<IpPayload, Refusal> {
+    let IpPayload { proto, at, length } = payload;
+    IpPayload::unpack(behind_extensions6(frame.context(), u32::from(proto), at, length))
+}
+
+/// A listener's line behind a pointer.
+#[inline(always)]
+fn listener<'a>(line: *const Words) -> Option<Listener<'a, KernelLine>> {
+    // SAFETY: a line of the table of listeners, which lives as long as the program.
+    unsafe { line.cast::<KernelLine>().as_ref() }.map(Listener)
+}
+
+macro_rules! by_segment {
+    ($family:ty, $address:ty: $($name:ident = $step:path;)*) => {
+        $(#[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $name(segment: *const Segment<$address>, line: *const Words) -> u32 {
+            // SAFETY: the caller's segment, on its stack.
+            let (Some(segment), Some(listener)) = (unsafe { segment.as_ref() }, listener(line)) else {
+                return IMPOSSIBLE;
+            };
+            $step(&Kernel, segment, listener).bits()
+        })*
+    };
+}
+
+by_segment! { V4, u32:
+    unsteady4 = known::unsteady::<V4, Kernel>;
+    unknown4 = embryonic::decide::<V4, Kernel>;
+    reroute4 = known::reroute::<V4, Kernel>;
+    promote4 = embryonic::promote::<V4, Kernel>;
+    place_new4 = place::new_connection::<V4, Kernel>;
+    place_unknown4 = place::unknown_connection::<V4, Kernel>;
+}
+
+by_segment! { V6, Address6:
+    unsteady6 = known::unsteady::<V6, Kernel>;
+    unknown6 = embryonic::decide::<V6, Kernel>;
+    reroute6 = known::reroute::<V6, Kernel>;
+    promote6 = embryonic::promote::<V6, Kernel>;
+    place_new6 = place::new_connection::<V6, Kernel>;
+    place_unknown6 = place::unknown_connection::<V6, Kernel>;
+}
+
+macro_rules! others {
+    ($family:ty, $address:ty, $key:ty, $proto:expr, $icmp:ident, $record:ident, $hold:ident, $release:ident) => {
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $icmp(context: *mut xdp_md, at: u32, destination: *const $address) -> u32 {
+            let icmp = IpPayload { proto: $proto, at, length: 0 };
+            // SAFETY: the caller's address, on its stack.
+            let Some(destination) = (unsafe { destination.as_ref() }) else { return IMPOSSIBLE };
+            icmp::decide::<$family, Kernel, Frame>(&Kernel, &Frame::new(context), icmp, *destination).bits()
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $record(key: *const $key, word: u64, ack: u32) -> u32 {
+            // SAFETY: the caller's key, on its stack.
+            unsafe { key.as_ref() }.map_or(0, |key| {
+                u32::from(embryonic::record::<$family, Kernel>(&Kernel, key, word, ack))
+            })
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $hold(key: *const $key, line: *const Words, backend: u32) -> u32 {
+            // SAFETY: the caller's key, on its stack.
+            let (Some(key), Some(listener)) = (unsafe { key.as_ref() }, listener(line)) else {
+                return 0;
+            };
+            u32::from(embryonic::hold_pin::<$family, Kernel>(&Kernel, key, listener, backend as u16))
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $release(key: *const $key) -> u32 {
+            // SAFETY: the caller's key, on its stack.
+            if let Some(key) = unsafe { key.as_ref() } {
+                flow::release_pin::<$family, Kernel>(&Kernel, key);
+            }
+            0
+        }
+    };
+}
+
+others!(V4, u32, FlowKey4, PROTO_ICMP, icmp4, record4, hold_pin4, release_pin4);
+others!(V6, Address6, FlowKey6, PROTO_ICMPV6, icmp6, record6, hold_pin6, release_pin6);
+
+/// Calls the function of the right family. Both arms compile for both families; only one is left of them.
+macro_rules! call {
+    ($family:ident: $v4:ident or $v6:ident ($first:expr $(, $rest:expr)*)) => {{
+        let first = core::ptr::from_ref($first);
+        if $family::IS_V4 { $v4(first.cast() $(, $rest)*) } else { $v6(first.cast() $(, $rest)*) }
+    }};
+}
+
+/// A line as the global functions take it.
+#[inline(always)]
+fn words(line: &KernelLine) -> *const Words {
+    core::ptr::from_ref(line).cast()
+}
+
+impl Steps for Kernel {
+    #[inline(always)]
+    fn unsteady<F: Family>(&self, segment: &Segment<F::Address>, listener: &KernelLine) -> Decision {
+        Decision::from_bits(call!(F: unsteady4 or unsteady6 (segment, words(listener))))
+    }
+
+    #[inline(always)]
+    fn reroute<F: Family>(&self, segment: &Segment<F::Address>, listener: &KernelLine) -> Decision {
+        Decision::from_bits(call!(F: reroute4 or reroute6 (segment, words(listener))))
+    }
+
+    #[inline(always)]
+    fn unknown<F: Family>(&self, segment: &Segment<F::Address>, listener: &KernelLine) -> Decision {
+        Decision::from_bits(call!(F: unknown4 or unknown6 (segment, words(listener))))
+    }
+
+    #[inline(always)]
+    fn place_new<F: Family>(&self, segment: &Segment<F::Address>, listener: &KernelLine) -> Decision {
+        Decision::from_bits(call!(F: place_new4 or place_new6 (segment, words(listener))))
+    }
+
+    #[inline(always)]
+    fn place_unknown<F: Family>(&self, segment: &Segment<F::Address>, listener: &KernelLine) -> Decision {
+        Decision::from_bits(call!(F: place_unknown4 or place_unknown6 (segment, words(listener))))
+    }
+
+    #[inline(always)]
+    fn icmp<F: Family, P: Packet>(&self, packet: &P, icmp: IpPayload, destination: F::Address) -> Decision {
+        // SAFETY: the program's only packets are frames.
+        let context = unsafe { &*core::ptr::from_ref(packet).cast::<Frame>() }.context();
+        let destination = core::ptr::from_ref(&destination);
+        Decision::from_bits(if F::IS_V4 {
+            icmp4(context, icmp.at, destination.cast())
+        } else {
+            icmp6(context, icmp.at, destination.cast())
+        })
+    }
+
+    #[inline(always)]
+    fn promote<F: Family>(&self, segment: &Segment<F::Address>, listener: &KernelLine) -> Decision {
+        Decision::from_bits(call!(F: promote4 or promote6 (segment, words(listener))))
+    }
+
+    #[inline(always)]
+    fn record<F: Family>(&self, key: &KeyOf<F::Flows>, word: u64, ack: u32) -> bool {
+        call!(F: record4 or record6 (key, word, ack)) != 0
+    }
+
+    #[inline(always)]
+    fn hold_pin<F: Family>(&self, key: &KeyOf<F::Flows>, listener: &KernelLine, backend: u16) -> bool {
+        call!(F: hold_pin4 or hold_pin6 (key, words(listener), u32::from(backend))) != 0
+    }
+
+    #[inline(always)]
+    fn release_pin<F: Family>(&self, key: &KeyOf<F::Flows>) {
+        call!(F: release_pin4 or release_pin6 (key));
+    }
+}
