@@ -42,9 +42,6 @@ pub struct Cli {
     command: Command,
 }
 
-/// The configuration file unless another is named.
-const CONFIG_FILE: &str = "/etc/balancer/balancer.toml";
-
 const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 agent unreachable, \
     5 invalid configuration, 6 timed out or cut";
 

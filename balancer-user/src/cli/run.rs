@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{exit::Failure, wiring};
+use crate::config::DEFAULT_PATH;
 
 /// Run the agent in the foreground.
 ///
@@ -14,7 +15,7 @@ use super::{exit::Failure, wiring};
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     /// Configuration file.
-    #[arg(short, long, value_name = "FILE", default_value = super::CONFIG_FILE)]
+    #[arg(short, long, value_name = "FILE", default_value = DEFAULT_PATH)]
     config: PathBuf,
 
     /// Start even if a service address carries the operator's own SSH session.

@@ -65,13 +65,13 @@ pub(super) enum Tone {
 
 impl<T: ToString> From<T> for Value {
     fn from(value: T) -> Self {
-        Self { text: value.to_string(), tone: Tone::Plain }
+        Self::toned(value, Tone::Plain)
     }
 }
 
 impl Value {
     pub(super) fn toned(value: impl ToString, tone: Tone) -> Self {
-        Self { text: value.to_string(), tone }
+        Self { text: one_line(&value.to_string()), tone }
     }
 
     /// A value that may be missing.
@@ -88,6 +88,11 @@ impl Value {
             Tone::Bad => cell.fg(Color::Red),
         }
     }
+}
+
+/// Text of others reaches the terminal without its control characters: an answer to a health check may hold some.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 impl Table {

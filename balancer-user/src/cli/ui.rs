@@ -80,8 +80,10 @@ impl<'a> Ui<'a> {
         if failure.code() == Code::Ok {
             return;
         }
+        // Problems of a file begin with their place, as `check` prints them.
+        let prefix = if failure.code() == Code::InvalidConfig { "" } else { "error: " };
         // If stderr is gone too, the exit code still tells.
-        let _ = writeln!(self.err, "error: {failure}");
+        let _ = writeln!(self.err, "{prefix}{failure}");
         if let Some(remedy) = failure.remedy() {
             let _ = writeln!(self.err, "  {remedy}");
         }

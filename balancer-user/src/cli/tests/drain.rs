@@ -11,7 +11,8 @@ use crate::{
     cli::screen::Screen,
 };
 
-const WAIT: &str = "backend drain ws ws-1 --wait";
+/// Bounded, so that a wait that never ends fails its test.
+const WAIT: &str = "backend drain ws ws-1 --wait --timeout 20s";
 
 /// An agent that shows one row after the other, and the last one from then on.
 fn draining(rows: Vec<Vec<BackendRow>>) -> StandIn {

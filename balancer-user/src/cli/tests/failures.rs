@@ -45,6 +45,13 @@ fn a_refusal_comes_with_its_remedy() {
 }
 
 #[test]
+fn problems_of_a_file_stand_as_check_prints_them() {
+    let error = ApiError::new(ErrorCode::InvalidConfig, "/etc/b.toml:3:1: unknown key; remove it");
+    let ended = StandIn::refusing(error).balancer("reload");
+    assert_eq!(ended.err, "/etc/b.toml:3:1: unknown key; remove it\n");
+}
+
+#[test]
 fn a_code_of_a_newer_agent_is_a_plain_failure() {
     let body = r#"{"schema":1,"error":{"code":"too-hot","message":"cpu 0 burns","remedy":null}}"#;
     let ended = StandIn::new(move |_| Answer::text(503, body)).balancer("status");
@@ -107,6 +114,19 @@ fn detach_without_an_agent_wants_a_yes() {
     let ended = run(Screen::default(), "--api /nonexistent/api.sock detach --bpffs /nonexistent/bpf");
     assert_eq!(ended.code, 1);
     assert!(ended.err.contains("say --yes"), "{}", ended.err);
+}
+
+#[test]
+fn detach_without_an_agent_finds_the_objects_by_the_file() {
+    let ended = run(Screen::default(), "--api /nonexistent/api.sock detach --yes -c /nonexistent/b.toml");
+    assert_eq!(ended.code, 5);
+    assert!(ended.err.starts_with("/nonexistent/b.toml: cannot be read"), "{}", ended.err);
+}
+
+#[test]
+fn detach_without_an_agent_and_without_objects_is_done() {
+    let ended = run(Screen::default(), "--api /nonexistent/api.sock detach --yes --bpffs /nonexistent/bpf");
+    assert_eq!((ended.code, ended.err.as_str()), (0, "nothing was there\n"));
 }
 
 /// A reader that has gone.

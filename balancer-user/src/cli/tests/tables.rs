@@ -196,6 +196,14 @@ fn colours_only_where_the_screen_takes_them() {
 }
 
 #[test]
+fn control_characters_of_a_health_answer_do_not_reach_the_terminal() {
+    let mut document = three();
+    document.backends[2].last_error = Some("status 500:\n\u{1b}[2Jgone".into());
+    let out = piped(&document, "backend list ws -o wide");
+    assert!(out.ends_with("  status 500:  [2Jgone\n"), "{out:?}");
+}
+
+#[test]
 fn an_empty_list_is_its_header() {
     check(
         &piped(&backends(vec![]), "backend list ws"),
