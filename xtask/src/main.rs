@@ -13,7 +13,7 @@ mod run;
 mod setup;
 mod test;
 
-use std::ffi::OsString;
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -60,8 +60,18 @@ enum Verb {
     Ci,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().verb {
+fn main() -> ExitCode {
+    match dispatch(Cli::parse().verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(verb: Verb) -> anyhow::Result<()> {
+    match verb {
         Verb::Setup => setup::run(setup::Talk::Always),
         Verb::Build => build::run(),
         Verb::Demo { keep } => demo::run(keep),
