@@ -83,3 +83,16 @@ fn dispatch(verb: Verb) -> anyhow::Result<()> {
         Verb::Ci => ci::run(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lab_gets_its_arguments_as_they_were_typed() {
+        let typed = ["exec", "client-1", "--", "curl", "-s", "--max-time", "3", "http://[2001:db8::10]/"];
+        let cli = Cli::try_parse_from(["xtask", "lab"].into_iter().chain(typed)).unwrap();
+        let Verb::Lab { args } = cli.verb else { panic!("another verb") };
+        assert_eq!(args, typed);
+    }
+}
