@@ -13,7 +13,7 @@ mod run;
 mod setup;
 mod test;
 
-use std::ffi::OsString;
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -60,8 +60,18 @@ enum Verb {
     Ci,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().verb {
+fn main() -> ExitCode {
+    match dispatch(Cli::parse().verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(verb: Verb) -> anyhow::Result<()> {
+    match verb {
         Verb::Setup => setup::run(setup::Talk::Always),
         Verb::Build => build::run(),
         Verb::Demo { keep } => demo::run(keep),
@@ -71,5 +81,18 @@ fn main() -> anyhow::Result<()> {
         Verb::Doc => doc::run(),
         Verb::Dist => dist::run(),
         Verb::Ci => ci::run(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lab_gets_its_arguments_as_they_were_typed() {
+        let typed = ["exec", "client-1", "--", "curl", "-s", "--max-time", "3", "http://[2001:db8::10]/"];
+        let cli = Cli::try_parse_from(["xtask", "lab"].into_iter().chain(typed)).unwrap();
+        let Verb::Lab { args } = cli.verb else { panic!("another verb") };
+        assert_eq!(args, typed);
     }
 }

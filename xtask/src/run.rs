@@ -33,12 +33,17 @@ pub(crate) fn cargo(verb: &str) -> Command {
     cargo
 }
 
-/// A program of the release build.
-pub(crate) fn release(program: &str) -> Result<PathBuf> {
+/// The directory that cargo builds in.
+pub(crate) fn target() -> Result<PathBuf> {
     // This very program is TARGET/debug/xtask, wherever TARGET is.
     let own = env::current_exe().context("cannot find the target directory")?;
-    let target = own.parent().and_then(Path::parent).context("xtask is not in a target directory")?;
-    Ok(target.join("release").join(program))
+    let target = own.ancestors().nth(2).context("xtask is not in a target directory")?;
+    Ok(target.to_owned())
+}
+
+/// A program of the release build.
+pub(crate) fn release(program: &str) -> Result<PathBuf> {
+    Ok(target()?.join("release").join(program))
 }
 
 /// Runs it to its end; an error if that was not a success.
@@ -71,7 +76,8 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
 }
 
 /// The command as one would type it.
-pub(crate) fn show(command: &Command) -> String {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
+fn show(command: &Command) -> String {
+    let program = Path::new(command.get_program());
+    let words = program.file_name().into_iter().chain(command.get_args());
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }

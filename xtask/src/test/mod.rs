@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use self::counts::Counts;
-use crate::{build, run, setup};
+use crate::{run, setup};
 
 /// Tells tests that a privileged one must fail where it would be skipped.
 const REQUIRE: &str = "BALANCER_REQUIRE_PRIVILEGED";
@@ -19,12 +19,10 @@ const REQUIRE: &str = "BALANCER_REQUIRE_PRIVILEGED";
 /// Sets up, builds, runs the tests, and prints the counts: last of all a line with the total.
 pub(crate) fn run(filter: Option<&str>, require_privileged: bool) -> Result<()> {
     setup::run(setup::Talk::Always)?;
-    build::run()?;
-
     let require = require_privileged || env::var("CI").is_ok_and(|ci| ci == "true");
     let mut tests = run::cargo("test");
     tests.args([run::PROFILE, "--no-fail-fast"]).args(filter);
-    // The namespaces run these programs: they are told where, rather than search.
+    // cargo builds a crate's programs with its tests: a build of its own before would only differ in features.
     tests.env("BALANCER_BIN", run::release("balancer")?).env("LAB_NODE_BIN", run::release("lab-node")?);
     if require {
         tests.env(REQUIRE, "1");
