@@ -10,8 +10,9 @@ use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd};
 #[inline(always)]
 pub(crate) unsafe fn compare_exchange(word: *mut u64, old: u64, new: u64) -> bool {
     // SAFETY: the caller's promise.
-    let (found, _) =
-        unsafe { atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(word, old, new) };
+    let (found, _) = unsafe {
+        atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(word, old, new)
+    };
     found == old
 }
 

@@ -102,9 +102,8 @@ macro_rules! others {
         #[inline(never)]
         extern "C" fn $record(key: *const $key, word: u64, ack: u32) -> u32 {
             // SAFETY: the caller's key, on its stack.
-            unsafe { key.as_ref() }.map_or(0, |key| {
-                u32::from(embryonic::record::<$family, Kernel>(&Kernel, key, word, ack))
-            })
+            unsafe { key.as_ref() }
+                .map_or(0, |key| u32::from(embryonic::record::<$family, Kernel>(&Kernel, key, word, ack)))
         }
 
         #[unsafe(no_mangle)]

@@ -2,7 +2,7 @@
 
 use balancer_common::table::line::HostLine;
 use memmap2::{MmapOptions, MmapRaw};
-use std::{io, os::fd::BorrowedFd, os::fd::AsRawFd as _};
+use std::{io, os::fd::AsRawFd as _, os::fd::BorrowedFd};
 
 /// A table of lines, mapped from a kernel map or in heap memory.
 #[derive(Debug)]

@@ -69,8 +69,7 @@ impl Fixture {
     /// As [`Fixture::new`], with this affinity.
     pub fn with(by: AffinityBy) -> Result<Self> {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let directory =
-            PathBuf::from(format!("/sys/fs/bpf/balancer-test-{}-{number}", std::process::id()));
+        let directory = PathBuf::from(format!("/sys/fs/bpf/balancer-test-{}-{number}", std::process::id()));
         let dimensions =
             Dimensions { flows: 4096, pins: 4096, maglev_lines: maglev_pool(std::iter::once(MAGLEV)) };
         let options = OpenOptions { bpffs: directory.clone(), dimensions, hash_seed: SEED };
@@ -313,7 +312,8 @@ fn ip(client: IpAddr, to: IpAddr) -> etherparse::PacketBuilderStep<etherparse::I
     let builder = etherparse::PacketBuilder::ethernet2(PEER, OWN);
     match (client, to) {
         (IpAddr::V4(client), IpAddr::V4(to)) => {
-            let header = etherparse::Ipv4Header::new(0, 64, etherparse::IpNumber::TCP, client.octets(), to.octets());
+            let header =
+                etherparse::Ipv4Header::new(0, 64, etherparse::IpNumber::TCP, client.octets(), to.octets());
             builder.ip(etherparse::IpHeaders::Ipv4(header.expect("short"), Default::default()))
         }
         (IpAddr::V6(client), IpAddr::V6(to)) => {

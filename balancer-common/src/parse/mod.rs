@@ -35,9 +35,7 @@ impl IpPayload {
     #[must_use]
     pub const fn pack(result: Result<Self, Refusal>) -> u64 {
         match result {
-            Ok(Self { proto, at, length }) => {
-                at as u64 | (proto as u64) << 32 | (length as u64) << 48
-            }
+            Ok(Self { proto, at, length }) => at as u64 | (proto as u64) << 32 | (length as u64) << 48,
             Err(Refusal::Pass) => 0xff << 40,
             Err(Refusal::Drop(reason)) => (reason as u64 + 1) << 40,
         }

@@ -92,7 +92,8 @@ fn is_bpffs(path: &Path) -> bool {
 pub(super) fn check_shapes(directory: &Directory, dimensions: &Dimensions) -> Result<(), DataplaneError> {
     let tables = TableId::ALL.iter().map(|table| (table.name(), dimensions.lines(*table), LINE as u32));
     let counters = per_cpu_maps().into_iter().zip([LINE as u32, 8]);
-    for (name, expected, expected_bytes) in tables.chain(counters.map(|((name, n), bytes)| (name, n, bytes))) {
+    for (name, expected, expected_bytes) in tables.chain(counters.map(|((name, n), bytes)| (name, n, bytes)))
+    {
         let path = directory.map(name);
         let info = MapInfo::from_pin(&path).map_err(|source| DataplaneError::Map { name, source })?;
         let (found, bytes) = (info.max_entries(), info.value_size());

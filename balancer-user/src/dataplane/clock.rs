@@ -66,10 +66,7 @@ impl Clock {
 #[must_use]
 pub(super) fn nearest_hz(measured: f64) -> u32 {
     let distance = |hz: &u32| (f64::from(*hz) / measured - 1.0).abs();
-    [100, 250, 300, 1000]
-        .into_iter()
-        .min_by(|a, b| distance(a).total_cmp(&distance(b)))
-        .unwrap_or(250)
+    [100, 250, 300, 1000].into_iter().min_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap_or(250)
 }
 
 #[cfg(test)]

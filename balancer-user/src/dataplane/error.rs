@@ -6,7 +6,9 @@ use std::{io, path::PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum DataplaneError {
     /// The directory of the bpffs objects is not on a bpffs.
-    #[error("{path}: not on a bpffs, and none could be mounted there ({why}); mount one with `mount -t bpf bpf /sys/fs/bpf`")]
+    #[error(
+        "{path}: not on a bpffs, and none could be mounted there ({why}); mount one with `mount -t bpf bpf /sys/fs/bpf`"
+    )]
     NoBpffs {
         /// The directory.
         path: PathBuf,
@@ -22,7 +24,9 @@ pub enum DataplaneError {
         source: io::Error,
     },
     /// A bpffs object is not what this version makes.
-    #[error("{path}: a map of {found} entries and {bytes} bytes each, expected {expected} and {expected_bytes}; it was made by another version: `balancer detach` takes it away (its flows and pins are lost)")]
+    #[error(
+        "{path}: a map of {found} entries and {bytes} bytes each, expected {expected} and {expected_bytes}; it was made by another version: `balancer detach` takes it away (its flows and pins are lost)"
+    )]
     ForeignMap {
         /// Its bpffs object.
         path: PathBuf,
@@ -69,7 +73,9 @@ pub enum DataplaneError {
         interface: String,
     },
     /// Somebody else's XDP program is on the interface.
-    #[error("interface {interface}: another XDP program is attached{program}; it is left alone: take it away first (`ip link show {interface}` and `bpftool net` show it)")]
+    #[error(
+        "interface {interface}: another XDP program is attached{program}; it is left alone: take it away first (`ip link show {interface}` and `bpftool net` show it)"
+    )]
     ForeignProgram {
         /// The interface.
         interface: String,
@@ -77,7 +83,9 @@ pub enum DataplaneError {
         program: String,
     },
     /// The kernel gave no link that can be kept in bpffs.
-    #[error("interface {interface}: the kernel attaches XDP without a link (before Linux 5.9?), which would not outlive the agent")]
+    #[error(
+        "interface {interface}: the kernel attaches XDP without a link (before Linux 5.9?), which would not outlive the agent"
+    )]
     NoLink {
         /// The interface.
         interface: String,
@@ -106,7 +114,9 @@ pub enum DataplaneError {
         keys: usize,
     },
     /// No room for a Maglev table.
-    #[error("service number {service}: no room for a Maglev table of {size} slots in the maps as they are; `balancer reload --yes` makes larger ones (flows and pins are lost)")]
+    #[error(
+        "service number {service}: no room for a Maglev table of {size} slots in the maps as they are; `balancer reload --yes` makes larger ones (flows and pins are lost)"
+    )]
     MaglevPoolFull {
         /// The service's number.
         service: u16,

@@ -89,7 +89,12 @@ impl Dataplane {
         })
     }
 
-    fn explain_in<F: HostFamily>(&self, client: SocketAddr, to: SocketAddr, proto: Proto) -> Option<Explanation> {
+    fn explain_in<F: HostFamily>(
+        &self,
+        client: SocketAddr,
+        to: SocketAddr,
+        proto: Proto,
+    ) -> Option<Explanation> {
         let segment = Segment {
             source: F::from_ip(client.ip())?,
             destination: F::from_ip(to.ip())?,
@@ -101,8 +106,7 @@ impl Dataplane {
             ack: 0,
             span: 1,
         };
-        let key =
-            ListenerKey { address: F::wide(segment.destination), port: to.port(), proto: proto as u8 };
+        let key = ListenerKey { address: F::wide(segment.destination), port: to.port(), proto: proto as u8 };
         let listener = listener::find_for_packet(&self.tables, &key)?;
         let mut told = Explanation {
             listener: Some(listener.number()),
@@ -156,8 +160,7 @@ impl Dataplane {
         };
         let word = found.word;
         let state = FlowState::word(word.state());
-        let over =
-            flow::expired(word, balancer_common::env::Env::now(tables).flow, &listener.timeouts());
+        let over = flow::expired(word, balancer_common::env::Env::now(tables).flow, &listener.timeouts());
         let serves = backend::serving(tables, word.backend()).flows();
         let verdict = match (over, serves) {
             (true, _) => "but it has run out",

@@ -54,7 +54,10 @@ impl Links {
         };
         let program_id = program
             .info()
-            .map_err(|source| DataplaneError::Program { what: "reading the program's number".into(), source })?
+            .map_err(|source| DataplaneError::Program {
+                what: "reading the program's number".into(),
+                source,
+            })?
             .id();
         let attached = Attached { name: interface.to_owned(), index, mode, program_id };
         self.attached.retain(|one| one.index != index);
@@ -139,7 +142,10 @@ fn refused(interface: &str, error: aya::programs::ProgramError) -> DataplaneErro
     if is_busy(&error) {
         return DataplaneError::ForeignProgram { interface: interface.to_owned(), program: others() };
     }
-    DataplaneError::Program { what: format!("interface {interface}: attaching the XDP program"), source: error }
+    DataplaneError::Program {
+        what: format!("interface {interface}: attaching the XDP program"),
+        source: error,
+    }
 }
 
 /// The XDP programs of the host that are not ours, for the message.

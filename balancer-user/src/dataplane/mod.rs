@@ -18,8 +18,8 @@ mod tables;
 
 pub use clock::Clock;
 pub use counts::BackendCounts;
-pub use explain::{By, Explanation};
 pub use error::DataplaneError;
+pub use explain::{By, Explanation};
 pub use kernel::{Attached, OpenOptions, detach, xdp_object};
 pub use query::{FlowFilter, FlowRow, PinFilter, PinRow};
 pub use sweep::{Named, Sweep};
@@ -279,6 +279,9 @@ fn adopt(tables: &Tables) -> Adopted {
 }
 
 /// The current listener with this number.
-fn listener(tables: &Tables, number: u16) -> Option<listener::Listener<'_, balancer_common::table::line::HostLine>> {
+fn listener(
+    tables: &Tables,
+    number: u16,
+) -> Option<listener::Listener<'_, balancer_common::table::line::HostLine>> {
     listener::by_number(tables, number)
 }

@@ -161,7 +161,9 @@ fn sweep_tentative<F: Family>(tables: &Tables, sweep: &mut Sweep) {
 }
 
 fn service_is_gone(tables: &Tables, number: u16) -> bool {
-    tables.line(TableId::Services, u32::from(number)).is_none_or(|line| line.load(service::WORD_IDENTITY) == 0)
+    tables
+        .line(TableId::Services, u32::from(number))
+        .is_none_or(|line| line.load(service::WORD_IDENTITY) == 0)
 }
 
 /// Clears the flag of every bucket that nothing in the overflow belongs to.
