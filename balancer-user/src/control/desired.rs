@@ -15,7 +15,7 @@ pub fn services(config: &Config, runtime: &Runtime) -> Vec<Service> {
     config.services.iter().map(|service| with_changes(service, runtime)).collect()
 }
 
-fn with_changes(service: &Service, runtime: &Runtime) -> Service {
+pub(super) fn with_changes(service: &Service, runtime: &Runtime) -> Service {
     let of_file = service.backends.iter().filter_map(|backend| {
         let change = runtime.of(&service.name, &backend.name);
         (!change.is_some_and(|change| change.deleted)).then(|| changed(backend, change))

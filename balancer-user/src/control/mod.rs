@@ -6,7 +6,7 @@
 //! rest of the agent asks it.
 
 pub mod apply;
-mod control;
+mod controller;
 pub mod desired;
 pub mod entries;
 mod handle;
@@ -24,7 +24,7 @@ pub mod verdicts;
 mod testing;
 
 pub use self::{
-    control::{Control, Environment, Prepared, StartError},
+    controller::{Control, Environment, Prepared, StartError},
     handle::{Handle, Message, ReloadCall},
     maglev::MaglevInputs,
 };

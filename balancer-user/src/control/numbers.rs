@@ -72,6 +72,12 @@ impl<K: Copy + Eq + Hash> Numbers<K> {
         (free <= self.max).then_some(free)
     }
 
+    /// How many are free.
+    #[must_use]
+    pub fn free(&self) -> usize {
+        usize::from(self.max) - self.holders.len()
+    }
+
     /// Its owner needs the number no more; the first moment counts.
     pub fn retire(&mut self, number: u16, now: Instant) {
         if let Some(holder) = self.holders.get_mut(&number) {
