@@ -107,7 +107,9 @@ mod tests {
         let drift = drift(&file, &runtime);
         let shown: Vec<_> = drift
             .iter()
-            .map(|row| (row.key.as_str(), row.from.as_deref().unwrap_or("-"), row.to.as_deref().unwrap_or("-")))
+            .map(|row| {
+                (row.key.as_str(), row.from.as_deref().unwrap_or("-"), row.to.as_deref().unwrap_or("-"))
+            })
             .collect();
         assert_eq!(
             shown,

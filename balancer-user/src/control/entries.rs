@@ -27,11 +27,7 @@ pub fn backend_identity(service: &str, backend: &str) -> u64 {
 /// The key of a front-end address.
 #[must_use]
 pub fn listener_key(listen: &Listen) -> ListenerKey {
-    ListenerKey {
-        address: wide(listen.address),
-        port: listen.port.unwrap_or(0),
-        proto: listen.proto as u8,
-    }
+    ListenerKey { address: wide(listen.address), port: listen.port.unwrap_or(0), proto: listen.proto as u8 }
 }
 
 fn wide(address: IpAddr) -> WideAddress {

@@ -24,7 +24,7 @@ pub mod verdicts;
 mod testing;
 
 pub use self::{
-    controller::{Control, Environment, Prepared, StartError},
+    controller::{Control, Environment, Prepared, StartError, carries, dimensions},
     handle::{Handle, Message, ReloadCall},
     maglev::MaglevInputs,
 };

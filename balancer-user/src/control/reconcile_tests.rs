@@ -13,7 +13,6 @@ use crate::{
     dataplane::Clock,
 };
 
-const CLOCK: Clock = Clock { hz: 250, flow_shift: 10, pin_shift: 6 };
 const SERVICE: u16 = 3;
 
 fn subject(number: u16, admin: Admin, health: Health) -> Subject {
@@ -30,11 +29,12 @@ fn subject(number: u16, admin: Admin, health: Health) -> Subject {
 fn wanted(subjects: &[Subject]) -> Wanted {
     let judged = judge(SERVICE, 251, subjects);
     let service = testing::service("ws", vec![]);
+    let clock = Clock::new(250, 0, std::time::Instant::now());
     let line = ServiceLine { identity: service_identity("ws"), affinity_timeout: 100 };
     Wanted {
         services: vec![WantedService { number: SERVICE, line, maglev: judged.maglev, retired: false }],
         backends: judged.backends,
-        listeners: vec![listener_entry(&service, &service.listen[0], (5, SERVICE), &[7; 16], CLOCK)],
+        listeners: vec![listener_entry(&service, &service.listen[0], (5, SERVICE), &[7; 16], clock)],
     }
 }
 

@@ -141,7 +141,9 @@ impl Runtime {
             for (backend, change) in backends.iter_mut() {
                 let keys = change.give_way_to(service, find(service, backend));
                 dropped.extend(keys.iter().map(|key| {
-                    format!("service {name}: backend {backend}: the file overtakes the runtime change of {key}")
+                    format!(
+                        "service {name}: backend {backend}: the file overtakes the runtime change of {key}"
+                    )
                 }));
             }
         }

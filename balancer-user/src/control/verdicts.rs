@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, UNIX_EPOCH},
 };
 
 use balancer_common::state::Health;
@@ -39,7 +39,10 @@ impl Verdicts {
         let down = verdict.health == Health::Down;
         let row = Row {
             health: verdict.health.word().to_owned(),
-            since: verdict.since.and_then(|since| since.duration_since(UNIX_EPOCH).ok()).map(|it| it.as_secs()),
+            since: verdict
+                .since
+                .and_then(|since| since.duration_since(UNIX_EPOCH).ok())
+                .map(|it| it.as_secs()),
             good: if down { verdict.good } else { 0 },
             failed: if down { 0 } else { verdict.failed },
         };
@@ -52,7 +55,7 @@ impl Verdicts {
         match self.0.get(&key.to_string()) {
             Some(row) if row.health == health.word() => Adopted {
                 health,
-                since: row.since.map(|seconds| SystemTime::from(UNIX_EPOCH + Duration::from_secs(seconds))),
+                since: row.since.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds)),
                 good: row.good,
                 failed: row.failed,
             },

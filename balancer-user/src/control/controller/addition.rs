@@ -47,7 +47,8 @@ impl Control {
             && matches!(member.stage, Stage::Leaving { .. })
             && member.named.addresses != *addresses
         {
-            let remedy = format!("wait, or end it first: `balancer backend del {} {name} --now`", service.name);
+            let remedy =
+                format!("wait, or end it first: `balancer backend del {} {name} --now`", service.name);
             return Err(conflict(format!("{named} still drains, at another address"), remedy));
         }
         let mut runtime = self.runtime.clone();
@@ -74,7 +75,10 @@ impl Control {
         let named = format!("service {:?}: backend {:?}", service.name, add.name);
         let [v4, v6] = [true, false].map(|v4| add.addresses.iter().filter(|it| it.is_ipv4() == v4).count());
         if v4 > 1 || v6 > 1 || v4 + v6 == 0 {
-            return Err(invalid(format!("{named} has {v4} IPv4 and {v6} IPv6 addresses"), "one, or one of each"));
+            return Err(invalid(
+                format!("{named} has {v4} IPv4 and {v6} IPv6 addresses"),
+                "one, or one of each",
+            ));
         }
         for address in &add.addresses {
             // A backend's address must be such as a service's may be: that of one host.

@@ -1,10 +1,8 @@
 //! What is observed: outcomes of checks, neighbours, interfaces.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::IpAddr};
 
-use std::net::IpAddr;
-
-use balancer_common::{state::Health, table::backend::NextHop};
+use balancer_common::state::Health;
 
 use super::{Control, Hop, member::Stage};
 use crate::{
@@ -23,9 +21,10 @@ impl Control {
     pub fn checks(&self) -> Vec<(BackendKey, Target, Adopted)> {
         let mut checks = Vec::new();
         for service in &self.services {
-            let members = self.members.values().filter(|member| {
-                member.named.service == service.name && member.stage != Stage::Gone
-            });
+            let members = self
+                .members
+                .values()
+                .filter(|member| member.named.service == service.name && member.stage != Stage::Gone);
             for member in members {
                 // One that leaves is checked too: if it fails, its flows go elsewhere.
                 let backend = Backend {
@@ -103,9 +102,10 @@ impl Control {
                 }
             }
             Reach::Unreachable { why } => {
-                let known = self.members.values().any(|member| {
-                    member.named.addresses.contains(&address) && self.hop_of(member).is_some()
-                });
+                let known = self
+                    .members
+                    .values()
+                    .any(|member| member.named.addresses.contains(&address) && self.hop_of(member).is_some());
                 let then = if known { "its last MAC address stays in use" } else { "it takes no clients" };
                 tracing::warn!("{owners}: {why}; {then}");
             }
@@ -144,11 +144,6 @@ impl Control {
     #[must_use]
     pub fn is_cut_off(&self) -> bool {
         !self.links.is_empty() && self.links.values().all(|link| !link.carrier)
-    }
-
-    /// Takes the tables' word for where backends are: their lines of interfaces have changed hands.
-    pub(super) fn forget_hops(&mut self) {
-        self.members.values_mut().for_each(|member| member.adopted_hop = NextHop(0));
     }
 }
 

@@ -5,8 +5,8 @@ use balancer_common::serve::Candidate;
 use super::Control;
 use crate::{
     api::types::{ApiError, ErrorCode},
-    config::Service,
-    control::{entries::backend_identity, judge::ready_count, runtime::Runtime},
+    config::{Backend, Service},
+    control::{desired, entries::backend_identity, judge::ready_count, runtime::Runtime},
 };
 
 impl Control {
@@ -18,7 +18,7 @@ impl Control {
         verb: &str,
     ) -> Result<(), ApiError> {
         let file = self.config.services.iter().find(|it| it.name == service.name);
-        let after = file.map(|it| crate::control::desired::with_changes(it, changed));
+        let after = file.map(|it| desired::with_changes(it, changed));
         let (before, after) = (self.up(service), after.map_or(0, |it| self.up(&it)));
         if after >= before || after >= service.min_ready as usize {
             return Ok(());
@@ -32,8 +32,9 @@ impl Control {
             .with_remedy("bring another backend up first, or say --force"))
     }
 
-    fn up(&self, service: &Service) -> usize {
-        let candidate = |backend: &crate::config::Backend| {
+    /// How many backends of a service take new clients by right: in a panic none does.
+    pub(super) fn up(&self, service: &Service) -> usize {
+        let candidate = |backend: &Backend| {
             let number = self.numbers.backends.of(&backend_identity(&service.name, &backend.name))?;
             let member = self.members.get(&number)?;
             Some(Candidate {

@@ -20,7 +20,11 @@ impl Control {
     }
 
     /// The backend `name` of `service` as it is wanted.
-    pub(super) fn wanted_backend<'a>(&self, service: &'a Service, name: &str) -> Result<&'a Backend, ApiError> {
+    pub(super) fn wanted_backend<'a>(
+        &self,
+        service: &'a Service,
+        name: &str,
+    ) -> Result<&'a Backend, ApiError> {
         if let Some(backend) = service.backends.iter().find(|backend| backend.name == name) {
             return Ok(backend);
         }
@@ -38,9 +42,8 @@ impl Control {
         match self.member(&service.name, name) {
             Some((number, member)) if member.stage != Stage::Gone => Ok((number, member)),
             _ => {
-                let here = |member: &&Member| {
-                    member.named.service == service.name && member.stage != Stage::Gone
-                };
+                let here =
+                    |member: &&Member| member.named.service == service.name && member.stage != Stage::Gone;
                 let names = self.members.values().filter(here).map(|member| member.named.backend.as_str());
                 Err(not_found(format!("service {:?} has no backend {name:?}", service.name), name, names))
             }

@@ -30,8 +30,8 @@ use std::{
 
 use self::member::{Member, Verdict};
 pub use self::{
-    reload::Prepared,
-    start::{Environment, StartError},
+    reload::{Prepared, carries},
+    start::{Environment, StartError, dimensions},
 };
 use super::{
     apply,
@@ -75,6 +75,7 @@ pub struct Control {
     swept: Sweep,
     started: SystemTime,
     last_reload: LastReload,
+    generation: u64,
 }
 
 /// Numbers of everything.
@@ -112,9 +113,22 @@ impl Control {
         self.seed
     }
 
-    /// The tables, for what only their owner may do with them.
+    /// Changes whenever [`Self::checks`] or [`Self::addresses`] may have changed.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The tables, for what only their owner may do with them: to attach.
     pub fn tables_mut(&mut self) -> &mut Dataplane {
         &mut self.tables
+    }
+
+    /// Interfaces of the configuration that XDP is not attached to.
+    #[must_use]
+    pub fn unattached(&self) -> Vec<String> {
+        let attached = |name: &String| self.tables.attached().iter().any(|it| it.name == *name);
+        self.config.agent.interfaces.iter().filter(|name| !attached(name)).cloned().collect()
     }
 
     /// Gives the tables up.
@@ -149,13 +163,21 @@ impl Control {
             let before = self.conditions.get(service);
             let was = |regime| before.is_some_and(|it| it.regime == regime);
             if now.regime == Regime::Panic && !was(Regime::Panic) {
-                tracing::warn!("service {service}: no backend is up: clients are served as if health were ignored");
+                tracing::warn!(
+                    "service {service}: no backend is up: clients are served as if health were ignored"
+                );
             }
             if now.regime != Regime::Panic && was(Regime::Panic) {
                 tracing::info!("service {service}: health counts again");
             }
-            if now.takers == 0 && before.is_none_or(|it| it.takers > 0) {
-                tracing::warn!("service {service}: no backend takes new clients");
+            match before.map(|it| it.takers) {
+                Some(1..) if now.takers == 0 => {
+                    tracing::warn!("service {service}: no backend takes new clients");
+                }
+                Some(0) if now.takers > 0 => {
+                    tracing::info!("service {service}: {} backends take new clients", now.takers);
+                }
+                _ => {}
             }
         }
         self.conditions = conditions;

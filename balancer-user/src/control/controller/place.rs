@@ -57,6 +57,9 @@ impl Control {
             }
         }
         self.retire_others(&kept, now);
+        let addresses = self.addresses();
+        self.hops.retain(|address, _| addresses.contains(address));
+        self.generation += 1;
         self.save_names();
     }
 
@@ -72,8 +75,15 @@ impl Control {
         match self.members.get_mut(&number) {
             Some(member) => {
                 let known = !member.named.addresses.is_empty();
-                if known && member.named.addresses != named.addresses {
-                    tracing::warn!("{}: another address is another server: it is judged anew", member.title());
+                let other = known && member.named.addresses != named.addresses;
+                if other {
+                    tracing::warn!(
+                        "{}: another address is another server: it is judged anew",
+                        member.title()
+                    );
+                }
+                // One that was gone was not checked any more.
+                if other || member.stage == Stage::Gone {
                     member.verdict = Verdict::of(Adopted::UNKNOWN);
                     member.adopted_hop = NextHop(0);
                 }
@@ -98,10 +108,13 @@ impl Control {
     }
 
     fn retire_others(&mut self, kept: &Kept, now: Instant) {
-        for number in self.numbers.services.taken().filter(|it| !kept.services.contains(it)).collect::<Vec<_>>() {
+        for number in
+            self.numbers.services.taken().filter(|it| !kept.services.contains(it)).collect::<Vec<_>>()
+        {
             self.numbers.services.retire(number, now);
         }
-        for number in self.numbers.listeners.taken().filter(|it| !kept.listeners.contains(it)).collect::<Vec<_>>()
+        for number in
+            self.numbers.listeners.taken().filter(|it| !kept.listeners.contains(it)).collect::<Vec<_>>()
         {
             self.numbers.listeners.retire(number, now);
         }
@@ -136,6 +149,7 @@ impl Control {
             member.stage = Stage::Gone;
             tracing::info!("{} is gone: {why}", member.title());
             self.numbers.backends.retire(number, now);
+            self.generation += 1;
         }
     }
 

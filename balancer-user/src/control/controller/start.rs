@@ -93,6 +93,7 @@ impl Control {
             saved_names: names,
             last_reload: LastReload { ok: true, at: timestamp(SystemTime::now()), error: None },
             started: SystemTime::now(),
+            generation: 0,
             hops: HashMap::new(),
             links: BTreeMap::new(),
             conditions: BTreeMap::new(),
@@ -118,8 +119,12 @@ impl Control {
 
     /// Numbers for all that is wanted, and the tables to match.
     fn settle(&mut self, now: Instant) -> Result<(), StartError> {
-        let gone: Vec<u16> =
-            self.members.iter().filter(|(_, it)| it.stage == Stage::Gone).map(|(number, _)| *number).collect();
+        let gone: Vec<u16> = self
+            .members
+            .iter()
+            .filter(|(_, it)| it.stage == Stage::Gone)
+            .map(|(number, _)| *number)
+            .collect();
         for number in gone {
             self.numbers.backends.retire(number, now);
         }

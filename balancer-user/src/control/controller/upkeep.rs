@@ -58,9 +58,9 @@ impl Control {
         let numbers = &mut self.numbers;
         numbers.listeners.swept(began, |number| named.listeners.contains(&number));
         numbers.services.swept(began, |number| named.services.contains(&number));
-        let freed = numbers.backends.swept(began, |number| {
-            named.backends.contains(&number) || in_tables.contains(&number)
-        });
+        let freed = numbers
+            .backends
+            .swept(began, |number| named.backends.contains(&number) || in_tables.contains(&number));
         for number in freed {
             if let Some(member) = self.members.remove(&number) {
                 tracing::debug!("{}: nothing names number {number} any more", member.title());

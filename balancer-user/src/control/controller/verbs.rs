@@ -110,7 +110,9 @@ impl Control {
         if let Ok(document) = &mut document {
             document.notes.push(match (now, flows) {
                 (_, 0) => "it has no live flow".to_owned(),
-                (true, flows) => format!("{flows} live flows are cut: with their next packet they go elsewhere"),
+                (true, flows) => {
+                    format!("{flows} live flows are cut: with their next packet they go elsewhere")
+                }
                 (false, flows) => format!("it is forgotten when its {flows} live flows have ended"),
             });
         }
@@ -161,7 +163,9 @@ pub(super) fn check_weight(weight: u32) -> Result<(), ApiError> {
 fn notes(admin: Admin, flows: u64) -> Vec<String> {
     match (admin, flows) {
         (Admin::Drain, 1..) => vec![format!("{flows} live flows go on until they end")],
-        (Admin::Maint, 1..) => vec![format!("{flows} live flows are cut: with their next packet they go elsewhere")],
+        (Admin::Maint, 1..) => {
+            vec![format!("{flows} live flows are cut: with their next packet they go elsewhere")]
+        }
         _ => Vec::new(),
     }
 }
