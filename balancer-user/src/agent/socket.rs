@@ -19,8 +19,25 @@ use crate::{api::server, control::Handle};
 /// How long the last answers may take.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// A bound socket.
+pub(super) struct Bound {
+    listener: UnixListener,
+    file: SocketFile,
+}
+
+/// The file of a socket of ours, removed in the end.
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if let Err(error) = remove(&self.0) {
+            tracing::warn!("API socket {}: {error}", self.0.display());
+        }
+    }
+}
+
 /// Binds the socket. One that a dead agent has left is replaced.
-pub(super) fn bind(path: &Path) -> Result<(UnixListener, PathBuf)> {
+pub(super) fn bind(path: &Path) -> Result<Bound> {
     let named = || format!("API socket {}", path.display());
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory).with_context(named)?;
@@ -33,7 +50,7 @@ pub(super) fn bind(path: &Path) -> Result<(UnixListener, PathBuf)> {
     let listener = UnixListener::bind(&beside).with_context(named)?;
     fs::set_permissions(&beside, fs::Permissions::from_mode(0o600)).with_context(named)?;
     fs::rename(&beside, path).with_context(named)?;
-    Ok((listener, path.to_owned()))
+    Ok(Bound { listener, file: SocketFile(path.to_owned()) })
 }
 
 fn refuse_taken(path: &Path) -> Result<()> {
@@ -60,29 +77,26 @@ fn remove(path: &Path) -> io::Result<()> {
 
 /// The server of the API.
 pub(super) struct Server {
-    path: PathBuf,
+    _file: SocketFile,
     stop: oneshot::Sender<()>,
     task: JoinHandle<io::Result<()>>,
 }
 
 /// Serves the API.
-pub(super) fn serve((listener, path): (UnixListener, PathBuf), handle: Handle) -> Server {
+pub(super) fn serve(Bound { listener, file }: Bound, handle: Handle) -> Server {
     let (stop, stopped) = oneshot::channel::<()>();
     let service = server::router(handle).into_make_service_with_connect_info::<server::Peer>();
     let serving = axum::serve(listener, service).with_graceful_shutdown(async { drop(stopped.await) });
-    Server { path, stop, task: tokio::spawn(serving.into_future()) }
+    Server { _file: file, stop, task: tokio::spawn(serving.into_future()) }
 }
 
 impl Server {
-    /// Lets the last answers out, and removes the socket.
+    /// Lets the last answers out.
     pub(super) async fn end(self) {
-        let Self { path, stop, mut task } = self;
+        let Self { _file, stop, mut task } = self;
         drop(stop);
         if time::timeout(PATIENCE, &mut task).await.is_err() {
             task.abort();
-        }
-        if let Err(error) = remove(&path) {
-            tracing::warn!("API socket {}: {error}", path.display());
         }
     }
 }
@@ -104,12 +118,15 @@ mod tests {
     async fn a_living_agents_socket_is_refused_and_a_dead_ones_replaced() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("api.sock");
-        let first = bind(&path).unwrap();
-        let refusal = bind(&path).unwrap_err().to_string();
+        let Bound { listener, file } = bind(&path).unwrap();
+        let refusal = bind(&path).err().unwrap().to_string();
         assert!(refusal.contains("another agent answers"), "{refusal}");
-        drop(first);
-        assert!(path.exists(), "a dead agent leaves its socket");
-        let _second = bind(&path).unwrap();
+        // A dead agent leaves its socket.
+        drop(listener);
+        std::mem::forget(file);
+        let second = bind(&path).unwrap();
+        drop(second);
+        assert!(!path.exists(), "one that ends in order does not");
     }
 
     #[tokio::test]
@@ -117,7 +134,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("api.sock");
         fs::write(&path, "precious").unwrap();
-        let refusal = bind(&path).unwrap_err().to_string();
+        let refusal = bind(&path).err().unwrap().to_string();
         assert!(refusal.contains("something else is there"), "{refusal}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
     }
