@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod routes;
+pub mod server;
 pub mod types;
 
 /// Where the agent listens unless its configuration says otherwise.

@@ -15,6 +15,8 @@ mod maglev;
 mod query;
 mod sweep;
 mod tables;
+#[cfg(test)]
+mod testing;
 
 pub use clock::Clock;
 pub use counts::BackendCounts;

@@ -1,0 +1,66 @@
+//! Tables and program: opened, attached, and made anew.
+
+use anyhow::{Context as _, Result};
+
+use super::seed;
+use crate::{
+    config::{Config, XdpMode},
+    control::{Control, dimensions},
+    dataplane::{Attached, Dataplane, OpenOptions},
+    net::{
+        Netlink,
+        links::{self, Link},
+    },
+};
+
+/// The interfaces that the configuration names.
+pub(super) async fn links(config: &Config) -> Result<Vec<Link>> {
+    let netlink = Netlink::open()?;
+    let mut found = Vec::new();
+    for name in &config.agent.interfaces {
+        let link = links::by_name(&netlink, name).await?;
+        if link.mac.is_none() {
+            anyhow::bail!("interface {name} has no MAC address, so mode l2dsr cannot use it");
+        }
+        found.push(link);
+    }
+    Ok(found)
+}
+
+/// Opens the tables, or makes them; the interfaces stand in them.
+pub(super) fn open(config: &Config, links: &[Link]) -> Result<(Dataplane, [u8; 16])> {
+    let hash_seed = seed::of(config)?;
+    let bpffs = config.agent.bpffs.clone();
+    let mut tables = Dataplane::open(&OpenOptions { bpffs, dimensions: dimensions(config), hash_seed })?;
+    let interfaces: Vec<_> = links.iter().filter_map(|link| Some((link.index, link.mac?.0))).collect();
+    tables.set_interfaces(&interfaces)?;
+    Ok((tables, hash_seed))
+}
+
+/// Attaches to every interface of the configuration.
+pub(super) fn attach(control: &mut Control) -> Result<()> {
+    for name in control.config().agent.interfaces.clone() {
+        attach_one(control, &name)?;
+    }
+    Ok(())
+}
+
+/// Attaches to one interface, and says which mode that came to.
+pub(super) fn attach_one(control: &mut Control, name: &str) -> Result<()> {
+    let asked = control.config().agent.xdp_mode;
+    let Attached { mode, program_id, .. } = control.tables_mut().attach(name, asked)?;
+    match (asked, mode) {
+        (XdpMode::Auto, "generic") => tracing::warn!(
+            "interface {name}: attached in generic mode, as its driver has no native XDP: slower (program {program_id})"
+        ),
+        _ => tracing::info!("interface {name}: attached in {mode} mode (program {program_id})"),
+    }
+    Ok(())
+}
+
+/// Makes the tables anew, as the configuration wants them now. All flows and pins are lost.
+pub(super) fn remake(old: Dataplane, config: &Config, links: &[Link]) -> Result<(Dataplane, [u8; 16])> {
+    tracing::warn!("the tables are made anew: all flows and pins are lost, packets pass by until they stand");
+    old.detach().context("the old tables cannot be taken away")?;
+    open(config, links)
+}

@@ -1,0 +1,121 @@
+//! Adding a backend at runtime: it is held against the rules that the file is held against.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::{Control, member::Stage, verbs::check_weight};
+use crate::{
+    api::types::{AddBackend, ApiError, BackendDoc, ErrorCode},
+    config::{Backend, Listen, Service},
+    control::runtime::{Added, Runtime},
+};
+
+/// The weight of a backend that says nothing about it.
+const DEFAULT_WEIGHT: u32 = 100;
+/// The longest name.
+const NAME_MAX: usize = 63;
+
+impl Control {
+    /// Adds a backend, or takes back one that was deleted.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn add(&mut self, service: &str, add: &AddBackend) -> Result<BackendDoc, ApiError> {
+        let service = self.service(service)?.clone();
+        check_name(&add.name)?;
+        check_weight(add.weight.unwrap_or_default())?;
+        self.check_addresses(&service, add)?;
+        let runtime = self.with_addition(&service, add)?;
+        self.commit(runtime)?;
+        let AddBackend { name, addresses, weight: _ } = add;
+        let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+        tracing::info!(
+            "service {}: backend {name} at {} is added by the operator",
+            service.name,
+            addresses.join(", ")
+        );
+        self.backend_doc(&service.name, name, vec!["it takes clients with its first good check".to_owned()])
+    }
+
+    /// The runtime changes with the addition in them.
+    fn with_addition(&self, service: &Service, add: &AddBackend) -> Result<Runtime, ApiError> {
+        let AddBackend { name, addresses, weight } = add;
+        let named = format!("service {:?}: backend {name:?}", service.name);
+        if service.backends.iter().any(|backend| backend.name == *name) {
+            return Err(conflict(format!("{named} is there already"), "use another name"));
+        }
+        if let Some((_, member)) = self.member(&service.name, name)
+            && matches!(member.stage, Stage::Leaving { .. })
+            && member.named.addresses != *addresses
+        {
+            let remedy =
+                format!("wait, or end it first: `balancer backend del {} {name} --now`", service.name);
+            return Err(conflict(format!("{named} still drains, at another address"), remedy));
+        }
+        let mut runtime = self.runtime.clone();
+        match self.in_file(&service.name, name) {
+            None => {
+                let weight = weight.unwrap_or(DEFAULT_WEIGHT);
+                runtime.add(&service.name, name, Added { addresses: addresses.clone(), weight });
+            }
+            Some(in_file) if in_file.addresses == *addresses => {
+                runtime.undelete(&service.name, name);
+                if let Some(weight) = weight {
+                    runtime.set_weight(&service.name, name, *weight, Some(in_file));
+                }
+            }
+            Some(_) => {
+                let remedy = "add it with the address of the file, or change the file and reload";
+                return Err(conflict(format!("{named} has another address in the file"), remedy));
+            }
+        }
+        Ok(runtime)
+    }
+
+    fn check_addresses(&self, service: &Service, add: &AddBackend) -> Result<(), ApiError> {
+        let named = format!("service {:?}: backend {:?}", service.name, add.name);
+        let [v4, v6] = [true, false].map(|v4| add.addresses.iter().filter(|it| it.is_ipv4() == v4).count());
+        if v4 > 1 || v6 > 1 || v4 + v6 == 0 {
+            return Err(invalid(
+                format!("{named} has {v4} IPv4 and {v6} IPv6 addresses"),
+                "one, or one of each",
+            ));
+        }
+        for address in &add.addresses {
+            // A backend's address must be such as a service's may be: that of one host.
+            let unicast = format!("{}/tcp", SocketAddr::new(*address, 1)).parse::<Listen>();
+            unicast.map_err(|fault| invalid(format!("{named}: {}", fault.message), fault.remedy))?;
+            if self.services.iter().flat_map(|it| &it.listen).any(|listen| listen.address == *address) {
+                let message = format!("{named}: {address} is a service address");
+                return Err(invalid(message, "give the backend's own address"));
+            }
+            if let Some(other) = owner(service, *address) {
+                let message = format!("{named}: {address} is backend {:?} already", other.name);
+                return Err(conflict(message, "a larger share is a larger weight"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn owner(service: &Service, address: IpAddr) -> Option<&Backend> {
+    service.backends.iter().find(|backend| backend.addresses.contains(&address))
+}
+
+/// A name is an argument of the command line, a label of the metrics and a part of paths: no odd characters.
+fn check_name(name: &str) -> Result<(), ApiError> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+    let begins_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if begins_well && name.len() <= NAME_MAX && name.bytes().all(plain) {
+        return Ok(());
+    }
+    let remedy = format!("use at most {NAME_MAX} of a-z, A-Z, 0-9, - . _ and begin with a letter or digit");
+    Err(invalid(format!("{name:?} is no name"), remedy))
+}
+
+fn invalid(message: String, remedy: impl Into<String>) -> ApiError {
+    ApiError::new(ErrorCode::Invalid, message).with_remedy(remedy)
+}
+
+fn conflict(message: String, remedy: impl Into<String>) -> ApiError {
+    ApiError::new(ErrorCode::Conflict, message).with_remedy(remedy)
+}

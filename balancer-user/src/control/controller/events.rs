@@ -1,0 +1,157 @@
+//! What is observed: outcomes of checks, neighbours, interfaces.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use balancer_common::state::Health;
+
+use super::{Control, Hop, member::Stage};
+use crate::{
+    config::Backend,
+    dataplane::DataplaneError,
+    health::{Adopted, BackendKey, HealthEvent, Outcome, Target},
+    net::{
+        links::{Link, LinkEvent},
+        neighbour::{NeighbourEvent, Reach},
+    },
+};
+
+impl Control {
+    /// Every check that is to be made, with the verdict to begin from.
+    #[must_use]
+    pub fn checks(&self) -> Vec<(BackendKey, Target, Adopted)> {
+        let mut checks = Vec::new();
+        for service in &self.services {
+            let members = self
+                .members
+                .values()
+                .filter(|member| member.named.service == service.name && member.stage != Stage::Gone);
+            for member in members {
+                // One that leaves is checked too: if it fails, its flows go elsewhere.
+                let backend = Backend {
+                    name: member.named.backend.clone(),
+                    addresses: member.named.addresses.clone(),
+                    weight: 0,
+                    state: member.stage.admin(),
+                };
+                let target = (!backend.addresses.is_empty()).then(|| Target::of(service, &backend)).flatten();
+                checks.extend(target.map(|target| (member.key(), target, member.verdict.state)));
+            }
+        }
+        checks
+    }
+
+    /// Every address whose MAC address is to be kept.
+    #[must_use]
+    pub fn addresses(&self) -> BTreeSet<IpAddr> {
+        let members = self.members.values().filter(|member| member.stage != Stage::Gone);
+        members.flat_map(|member| member.named.addresses.iter().copied()).collect()
+    }
+
+    /// Takes the outcome of a check.
+    pub fn on_health(&mut self, event: HealthEvent) {
+        let HealthEvent { key, address, outcome, transition, state, last_error } = event;
+        let Some((number, _)) = self.member(&key.service, &key.backend) else { return };
+        let Some(member) = self.members.get_mut(&number) else { return };
+        // An event of before: the backend has another address now.
+        if !member.named.addresses.contains(&address) || member.stage == Stage::Gone {
+            return;
+        }
+        let changes = member.verdict.health() != state.health;
+        member.verdict.state = state;
+        member.verdict.last_error = last_error;
+        if matches!(outcome, Outcome::Failed(_)) {
+            member.verdict.failures += 1;
+        }
+        if let Some(transition) = &transition {
+            member.verdict.transitions += 1;
+            let line = format!("{} is {}: {}", member.title(), transition.to, transition.cause);
+            match transition.to {
+                Health::Down => tracing::warn!("{line}"),
+                _ => tracing::info!("{line}"),
+            }
+        }
+        if changes {
+            self.follow();
+        }
+    }
+
+    /// Takes how an address is reached.
+    pub fn on_neighbour(&mut self, event: NeighbourEvent) {
+        let NeighbourEvent { address, reach } = event;
+        let owners: Vec<String> = self
+            .members
+            .values()
+            .filter(|member| member.named.addresses.contains(&address) && member.stage != Stage::Gone)
+            .map(super::Member::title)
+            .collect();
+        if owners.is_empty() {
+            return;
+        }
+        let owners = owners.join(", ");
+        match reach {
+            Reach::Resolved { ifindex, mac } => {
+                if self.tables.interface_line(ifindex).is_none() {
+                    tracing::warn!(
+                        "{owners}: {address} is behind interface number {ifindex}, which is not one of \
+                         agent.interfaces: nothing can be sent there"
+                    );
+                }
+                if self.hops.insert(address, Hop { ifindex, mac }) != Some(Hop { ifindex, mac }) {
+                    tracing::debug!("{owners}: {address} is at {mac}");
+                    self.follow();
+                }
+            }
+            Reach::Unreachable { why } => {
+                let known = self
+                    .members
+                    .values()
+                    .any(|member| member.named.addresses.contains(&address) && self.hop_of(member).is_some());
+                let then = if known { "its last MAC address stays in use" } else { "it takes no clients" };
+                tracing::warn!("{owners}: {why}; {then}");
+            }
+        }
+    }
+
+    /// Takes how an interface is now, and writes it where packets look.
+    ///
+    /// # Errors
+    /// What the tables refused.
+    pub fn on_link(&mut self, event: LinkEvent) -> Result<(), DataplaneError> {
+        let LinkEvent { name, link } = event;
+        let before = self.links.get(&name).cloned();
+        match link {
+            Some(link) => {
+                tell_carrier(before.as_ref(), &link);
+                self.links.insert(name, link);
+            }
+            None => {
+                tracing::error!("interface {name} is gone: no packet comes or goes by it");
+                self.links.remove(&name);
+            }
+        }
+        self.write_interfaces()
+    }
+
+    fn write_interfaces(&mut self) -> Result<(), DataplaneError> {
+        let interfaces: Vec<_> =
+            self.links.values().filter_map(|link| Some((link.index, link.mac?.0))).collect();
+        self.tables.set_interfaces(&interfaces)?;
+        self.follow();
+        Ok(())
+    }
+
+    /// Whether no interface of ours has a carrier: what checks say then is about this host.
+    #[must_use]
+    pub fn is_cut_off(&self) -> bool {
+        !self.links.is_empty() && self.links.values().all(|link| !link.carrier)
+    }
+}
+
+fn tell_carrier(before: Option<&Link>, now: &Link) {
+    let had = before.is_none_or(|it| it.carrier);
+    match (had, now.carrier) {
+        (true, false) => tracing::warn!("interface {}: no carrier", now.name),
+        (false, true) => tracing::info!("interface {}: carrier", now.name),
+        _ => {}
+    }
+}

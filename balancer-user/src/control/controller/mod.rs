@@ -1,0 +1,201 @@
+//! The owner of the state: what is wanted, what is observed, and the tables.
+//!
+//! All of it is synchronous and knows neither sockets nor signals: the agent's loop feeds it, and tests do.
+
+mod addition;
+mod documents;
+mod events;
+mod guards;
+mod lookup;
+mod member;
+mod place;
+mod reload;
+mod snapshot;
+mod start;
+mod status;
+mod traffic;
+mod upkeep;
+mod verbs;
+mod wanted;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    path::PathBuf,
+    time::SystemTime,
+};
+
+use self::member::{Member, Verdict};
+pub use self::{
+    reload::{Prepared, carries},
+    start::{Environment, StartError, dimensions},
+};
+use super::{
+    apply,
+    entries::{ListenerId, backend_identity},
+    journal::Journal,
+    names::{Names, NamesFile},
+    numbers::Numbers,
+    reconcile::{self, Standing},
+    runtime::Runtime,
+    verdicts::VerdictsFile,
+};
+use crate::{
+    api::types::{ApiError, ErrorCode, LastReload},
+    config::{Config, Service},
+    dataplane::{Dataplane, DataplaneError, Sweep},
+    net::{Mac, links::Link},
+};
+use balancer_common::serve::Regime;
+
+/// The owner of the state.
+#[derive(Debug)]
+pub struct Control {
+    config_path: PathBuf,
+    config: Config,
+    runtime: Runtime,
+    journal: Journal,
+    /// File and runtime together.
+    services: Vec<Service>,
+    numbers: AllNumbers,
+    members: BTreeMap<u16, Member>,
+    names_file: NamesFile,
+    saved_names: Names,
+    verdicts_file: VerdictsFile,
+    hops: HashMap<IpAddr, Hop>,
+    links: BTreeMap<String, Link>,
+    tables: Dataplane,
+    seed: [u8; 16],
+    standing: Standing,
+    conditions: BTreeMap<String, Condition>,
+    fingerprints: BTreeMap<u16, u64>,
+    swept: Sweep,
+    started: SystemTime,
+    last_reload: LastReload,
+    generation: u64,
+}
+
+/// Numbers of everything.
+#[derive(Debug)]
+struct AllNumbers {
+    services: Numbers<u64>,
+    listeners: Numbers<ListenerId>,
+    backends: Numbers<u64>,
+}
+
+/// Where an address is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Hop {
+    ifindex: u32,
+    mac: Mac,
+}
+
+/// How a service fares, for the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Condition {
+    regime: Regime,
+    takers: usize,
+}
+
+impl Control {
+    /// The configuration that is in force.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The seed of Maglev.
+    #[must_use]
+    pub fn seed(&self) -> [u8; 16] {
+        self.seed
+    }
+
+    /// Changes whenever [`Self::checks`] or [`Self::addresses`] may have changed.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The tables, for what only their owner may do with them: to attach.
+    pub fn tables_mut(&mut self) -> &mut Dataplane {
+        &mut self.tables
+    }
+
+    /// Interfaces of the configuration that XDP is not attached to.
+    #[must_use]
+    pub fn unattached(&self) -> Vec<String> {
+        let attached = |name: &String| self.tables.attached().iter().any(|it| it.name == *name);
+        self.config.agent.interfaces.iter().filter(|name| !attached(name)).cloned().collect()
+    }
+
+    /// Gives the tables up.
+    #[must_use]
+    pub fn into_tables(self) -> Dataplane {
+        self.tables
+    }
+
+    /// Brings the tables to what is wanted now. What the tables refuse is told, and tried again next time.
+    ///
+    /// # Errors
+    /// What the tables refused first.
+    pub fn reconcile(&mut self) -> Result<(), DataplaneError> {
+        let (wanted, conditions) = self.wanted();
+        self.tell_conditions(conditions);
+        let steps = reconcile::steps(&wanted, &self.standing);
+        let applied = apply::apply(steps, &mut self.tables, &mut self.standing, &self.seed);
+        self.fingerprints.extend(applied.tables);
+        for error in &applied.refused {
+            tracing::error!("the tables are not as they should be: {error}");
+        }
+        applied.refused.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// [`Self::reconcile`] where nobody waits for the answer: the log has it.
+    fn follow(&mut self) {
+        let _told = self.reconcile();
+    }
+
+    fn tell_conditions(&mut self, conditions: BTreeMap<String, Condition>) {
+        for (service, now) in &conditions {
+            let before = self.conditions.get(service);
+            let was = |regime| before.is_some_and(|it| it.regime == regime);
+            if now.regime == Regime::Panic && !was(Regime::Panic) {
+                tracing::warn!(
+                    "service {service}: no backend is up: clients are served as if health were ignored"
+                );
+            }
+            if now.regime != Regime::Panic && was(Regime::Panic) {
+                tracing::info!("service {service}: health counts again");
+            }
+            match before.map(|it| it.takers) {
+                Some(1..) if now.takers == 0 => {
+                    tracing::warn!("service {service}: no backend takes new clients");
+                }
+                Some(0) if now.takers > 0 => {
+                    tracing::info!("service {service}: {} backends take new clients", now.takers);
+                }
+                _ => {}
+            }
+        }
+        self.conditions = conditions;
+    }
+
+    fn member(&self, service: &str, backend: &str) -> Option<(u16, &Member)> {
+        let number = self.numbers.backends.of(&backend_identity(service, backend))?;
+        Some((number, self.members.get(&number)?))
+    }
+
+    /// Live flows of a backend.
+    fn live(&self, number: u16) -> u64 {
+        self.tables.counts(number).live()
+    }
+}
+
+/// What the tables refused, as an answer.
+fn refused(error: &DataplaneError) -> ApiError {
+    ApiError::new(ErrorCode::Failed, format!("the tables are not as they should be: {error}"))
+        .with_remedy("the agent tries again; its log says more")
+}

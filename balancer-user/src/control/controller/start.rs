@@ -1,0 +1,228 @@
+//! From what stands in the tables and in the state directory to an owner of both.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    time::{Instant, SystemTime},
+};
+
+use balancer_common::{
+    layout::{Dimensions, maglev_pool},
+    state::Admin,
+    table::{backend::MAX_BACKENDS, listener::MAX_LISTENERS, service::MAX_SERVICES},
+};
+
+use super::{AllNumbers, Control, Member, Verdict, member::Stage};
+use crate::{
+    api::types::{LastReload, timestamp},
+    config::Config,
+    control::{
+        desired,
+        entries::{listener_id, service_identity},
+        journal::{Journal, JournalError},
+        names::{Named, Names, NamesFile},
+        numbers::Numbers,
+        reconcile::{Standing, StandingBackend},
+        verdicts::{Verdicts, VerdictsFile},
+    },
+    dataplane::{Adopted, AdoptedBackend, Dataplane, DataplaneError, Sweep},
+    health::BackendKey,
+};
+
+/// What the owner starts from.
+#[derive(Debug)]
+pub struct Environment {
+    /// The configuration, valid.
+    pub config: Config,
+    /// The file that it was read from.
+    pub config_path: PathBuf,
+    /// The tables, opened.
+    pub tables: Dataplane,
+    /// The seed of Maglev.
+    pub seed: [u8; 16],
+}
+
+/// Why the state cannot be owned.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The tables refused something.
+    #[error(transparent)]
+    Tables(#[from] DataplaneError),
+    /// More backends, listeners or services than there are numbers.
+    #[error("{0}")]
+    OutOfNumbers(String),
+}
+
+/// The sizes of the tables that a configuration asks for.
+#[must_use]
+pub fn dimensions(config: &Config) -> Dimensions {
+    Dimensions {
+        flows: config.limits.flows,
+        pins: config.limits.pins,
+        maglev_lines: maglev_pool(config.services.iter().map(|service| service.maglev_size)),
+    }
+}
+
+impl Control {
+    /// Adopts what stands in the tables, and brings them to what is wanted.
+    ///
+    /// # Errors
+    /// A journal that cannot be trusted, or tables that refuse.
+    pub fn start(environment: Environment) -> Result<Self, StartError> {
+        let Environment { config, config_path, tables, seed } = environment;
+        let state_dir = &config.agent.state_dir;
+        let journal = Journal::in_dir(state_dir);
+        let mut runtime = journal.load()?;
+        let names_file = NamesFile::in_dir(state_dir);
+        let mut verdicts_file = VerdictsFile::in_dir(state_dir);
+        let adopted = tables.adopted().clone();
+        // Names and counters of tables that are no more are about nobody.
+        let (names, verdicts) = match adopted.fresh {
+            true => (Names::default(), Verdicts::default()),
+            false => (names_file.load(), verdicts_file.load()),
+        };
+        let overtaken = runtime.give_way_to(&config);
+        let mut control = Self {
+            services: desired::services(&config, &runtime),
+            numbers: adopt_numbers(&adopted),
+            members: adopt_members(&adopted, &names, &verdicts, &config),
+            standing: standing(&adopted),
+            saved_names: names,
+            last_reload: LastReload { ok: true, at: timestamp(SystemTime::now()), error: None },
+            started: SystemTime::now(),
+            generation: 0,
+            hops: HashMap::new(),
+            links: BTreeMap::new(),
+            conditions: BTreeMap::new(),
+            fingerprints: BTreeMap::new(),
+            swept: Sweep::default(),
+            config_path,
+            config,
+            runtime,
+            journal,
+            names_file,
+            verdicts_file,
+            tables,
+            seed,
+        };
+        if !overtaken.is_empty() {
+            overtaken.iter().for_each(|line| tracing::info!("{line}"));
+            control.journal.save(&control.runtime)?;
+        }
+        control.tell_adoption();
+        control.settle(Instant::now())?;
+        Ok(control)
+    }
+
+    /// Numbers for all that is wanted, and the tables to match.
+    fn settle(&mut self, now: Instant) -> Result<(), StartError> {
+        let gone: Vec<u16> = self
+            .members
+            .iter()
+            .filter(|(_, it)| it.stage == Stage::Gone)
+            .map(|(number, _)| *number)
+            .collect();
+        for number in gone {
+            self.numbers.backends.retire(number, now);
+        }
+        self.room_for(&self.services).map_err(|error| StartError::OutOfNumbers(error.message))?;
+        self.place(now);
+        Ok(self.reconcile()?)
+    }
+
+    fn tell_adoption(&self) {
+        let adopted = self.tables.adopted();
+        if adopted.fresh {
+            return tracing::info!("the tables are new");
+        }
+        tracing::info!(
+            "adopted {} backends and {} listeners with their flows and pins",
+            adopted.backends.len(),
+            adopted.listeners.len()
+        );
+        if adopted.hash_seed.is_some_and(|seed| seed != self.seed) {
+            tracing::warn!("hash_seed has changed: new clients are placed anew, flows and pins stay");
+        }
+        let (wanted, has) = (dimensions(&self.config), self.tables.dimensions());
+        if (wanted.flows, wanted.pins) != (has.flows, has.pins) {
+            tracing::warn!(
+                "the tables have room for {} flows and {} pins, the file says {} and {}: `balancer detach` \
+                 before a start makes them anew (flows and pins are lost)",
+                has.flows,
+                has.pins,
+                wanted.flows,
+                wanted.pins
+            );
+        }
+    }
+}
+
+fn adopt_numbers(adopted: &Adopted) -> AllNumbers {
+    // The upper half of the listeners' numbers stands for the bare addresses.
+    let mut numbers = AllNumbers {
+        services: Numbers::up_to(MAX_SERVICES as u16 - 1),
+        listeners: Numbers::up_to(MAX_LISTENERS as u16 / 2 - 1),
+        backends: Numbers::up_to(MAX_BACKENDS as u16 - 1),
+    };
+    for (number, identity) in &adopted.services {
+        numbers.services.adopt(*number, *identity);
+    }
+    for (number, key, service) in &adopted.listeners {
+        if *service != 0 {
+            numbers.listeners.adopt(*number, listener_id(*key, *service));
+        }
+    }
+    for backend in &adopted.backends {
+        numbers.backends.adopt(backend.number, backend.identity);
+    }
+    numbers
+}
+
+fn standing(adopted: &Adopted) -> Standing {
+    let backend = |it: &AdoptedBackend| {
+        let stands = StandingBackend { identity: it.identity, state: it.state, hop: it.next_hop };
+        (it.number, stands)
+    };
+    Standing {
+        services: adopted.services.iter().map(|(number, _)| (*number, None)).collect(),
+        backends: adopted.backends.iter().map(backend).collect(),
+        listeners: None,
+        maglev: BTreeMap::new(),
+    }
+}
+
+fn adopt_members(
+    adopted: &Adopted,
+    names: &Names,
+    verdicts: &Verdicts,
+    config: &Config,
+) -> BTreeMap<u16, Member> {
+    let service_name = |number: u16| {
+        let identity = adopted.services.iter().find(|(it, _)| *it == number)?.1;
+        config.services.iter().map(|it| it.name.clone()).find(|name| service_identity(name) == identity)
+    };
+    let member = |it: &AdoptedBackend| {
+        let named = names.get(&it.number).cloned().unwrap_or_else(|| Named {
+            service: service_name(it.state.service).unwrap_or_default(),
+            backend: format!("#{}", it.number),
+            addresses: Vec::new(),
+        });
+        let key = BackendKey { service: named.service.clone(), backend: named.backend.clone() };
+        let stage = if it.state.admin == Admin::Gone { Stage::Gone } else { Stage::Wanted(it.state.admin) };
+        let member = Member {
+            named,
+            service: it.state.service,
+            identity: it.identity,
+            mode: it.state.mode,
+            stage,
+            verdict: Verdict::of(verdicts.adopt(&key, it.state.health)),
+            adopted_hop: it.next_hop,
+            admin_since: None,
+        };
+        (it.number, member)
+    };
+    adopted.backends.iter().map(member).collect()
+}

@@ -1,0 +1,69 @@
+//! Configurations for tests.
+
+use std::{net::IpAddr, time::Duration};
+
+use balancer_common::state::{Admin, AffinityBy, Mode, Proto};
+
+use crate::config::{
+    Affinity, Agent, Backend, Config, HealthCheck, HealthKind, Limits, Listen, OnExit, Service, Timeouts,
+    XdpMode,
+};
+
+pub(crate) fn backend(name: &str, host: u8) -> Backend {
+    Backend {
+        name: name.to_owned(),
+        addresses: vec![IpAddr::from([10, 0, 0, host])],
+        weight: 100,
+        state: Admin::Ready,
+    }
+}
+
+/// A service on an address that its name's length decides.
+pub(crate) fn service(name: &str, backends: Vec<Backend>) -> Service {
+    let host = u8::try_from(name.len()).unwrap();
+    let second = Duration::from_secs(1);
+    Service {
+        name: name.to_owned(),
+        listen: vec![Listen {
+            address: IpAddr::from([203, 0, 113, host]),
+            port: Some(443),
+            proto: Proto::Tcp,
+        }],
+        mode: Mode::L2dsr,
+        maglev_size: 251,
+        affinity: Affinity { by: AffinityBy::Client, timeout: 3600 * second, v4_prefix: 32, v6_prefix: 64 },
+        timeouts: Timeouts {
+            established: 7200 * second,
+            closing: 30 * second,
+            syn: 60 * second,
+            udp: 120 * second,
+        },
+        heartbeat: None,
+        min_ready: 1,
+        health: HealthCheck {
+            kind: HealthKind::Tcp,
+            port: None,
+            interval: 2 * second,
+            timeout: second,
+            rise: 2,
+            fall: 3,
+        },
+        backends,
+    }
+}
+
+pub(crate) fn config(services: Vec<Service>) -> Config {
+    Config {
+        agent: Agent {
+            interfaces: vec!["eth0".to_owned()],
+            xdp_mode: XdpMode::Auto,
+            on_exit: OnExit::Keep,
+            api: "/run/balancer/api.sock".into(),
+            stats: ([127, 0, 0, 1], 9180).into(),
+            state_dir: "/var/lib/balancer".into(),
+            bpffs: "/sys/fs/bpf/balancer".into(),
+        },
+        limits: Limits { flows: 1000, pins: 1000, hash_seed: None },
+        services,
+    }
+}

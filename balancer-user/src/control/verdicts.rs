@@ -1,0 +1,132 @@
+//! Counters of verdicts that are not in the tables, kept for the next agent in the state directory.
+//!
+//! The verdict itself stands in the backend's line and is adopted from there. What stands here (since when, and
+//! how many checks of the next verdict are already in) counts only if it is about that same verdict.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    time::{Duration, UNIX_EPOCH},
+};
+
+use balancer_common::state::Health;
+use serde::{Deserialize, Serialize};
+
+use super::store;
+use crate::health::{Adopted, BackendKey};
+
+/// Its name in the state directory.
+const NAME: &str = "verdicts.json";
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Row {
+    health: String,
+    since: Option<u64>,
+    good: u32,
+    failed: u32,
+}
+
+/// The counters of all backends, by `service/backend`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Verdicts(BTreeMap<String, Row>);
+
+impl Verdicts {
+    /// Notes a backend's verdict. Counters that cannot lead to another verdict are not kept, so that a steady
+    /// backend, up or down, changes nothing here.
+    pub fn note(&mut self, key: &BackendKey, verdict: &Adopted) {
+        let down = verdict.health == Health::Down;
+        let row = Row {
+            health: verdict.health.word().to_owned(),
+            since: verdict
+                .since
+                .and_then(|since| since.duration_since(UNIX_EPOCH).ok())
+                .map(|it| it.as_secs()),
+            good: if down { verdict.good } else { 0 },
+            failed: if down { 0 } else { verdict.failed },
+        };
+        self.0.insert(key.to_string(), row);
+    }
+
+    /// The verdict `health` of the tables, with its counters if they are known.
+    #[must_use]
+    pub fn adopt(&self, key: &BackendKey, health: Health) -> Adopted {
+        match self.0.get(&key.to_string()) {
+            Some(row) if row.health == health.word() => Adopted {
+                health,
+                since: row.since.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds)),
+                good: row.good,
+                failed: row.failed,
+            },
+            _ => Adopted { health, ..Adopted::UNKNOWN },
+        }
+    }
+}
+
+/// The file of one state directory.
+#[derive(Clone, Debug)]
+pub struct VerdictsFile {
+    path: PathBuf,
+    saved: Verdicts,
+}
+
+impl VerdictsFile {
+    /// The file in `state_dir`.
+    #[must_use]
+    pub fn in_dir(state_dir: &Path) -> Self {
+        Self { path: state_dir.join(NAME), saved: Verdicts::default() }
+    }
+
+    /// What stands in it; nothing if it cannot be read: the verdicts themselves are in the tables.
+    pub fn load(&mut self) -> Verdicts {
+        let text = store::read(&self.path).ok().flatten();
+        self.saved = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        self.saved.clone()
+    }
+
+    /// Replaces what stands in it, if it is something else.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn save(&mut self, verdicts: Verdicts) -> io::Result<()> {
+        if verdicts == self.saved {
+            return Ok(());
+        }
+        store::replace(&self.path, &serde_json::to_vec(&verdicts)?)?;
+        self.saved = verdicts;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> BackendKey {
+        BackendKey { service: "ws".to_owned(), backend: "ws-1".to_owned() }
+    }
+
+    #[test]
+    fn counters_come_back_for_the_verdict_that_they_are_about() {
+        let directory = tempfile::tempdir().unwrap();
+        let since = Some(UNIX_EPOCH + Duration::from_secs(1_000_000));
+        let kept = Adopted { health: Health::Up, since, good: 900, failed: 2 };
+        let mut verdicts = Verdicts::default();
+        verdicts.note(&key(), &kept);
+        VerdictsFile::in_dir(directory.path()).save(verdicts).unwrap();
+        let loaded = VerdictsFile::in_dir(directory.path()).load();
+        assert_eq!(loaded.adopt(&key(), Health::Up), Adopted { good: 0, ..kept });
+        assert_eq!(loaded.adopt(&key(), Health::Down), Adopted { health: Health::Down, ..Adopted::UNKNOWN });
+    }
+
+    #[test]
+    fn a_backend_that_stays_down_changes_nothing() {
+        let mut verdicts = Verdicts::default();
+        let down = |failed| Adopted { health: Health::Down, since: None, good: 0, failed };
+        verdicts.note(&key(), &down(3));
+        let before = verdicts.clone();
+        verdicts.note(&key(), &down(400));
+        assert_eq!(verdicts, before);
+    }
+}
