@@ -1,4 +1,4 @@
-//! The program on its interfaces: one link each, kept in bpffs as `links/<interface index>.<mode>`.
+//! The program on its interfaces: one link each, kept in bpffs as `links/<interface index>-<mode>`.
 
 use super::{DataplaneError, bpffs::Directory};
 use crate::config::model::XdpMode;
@@ -68,7 +68,7 @@ impl Links {
 }
 
 fn link_path(directory: &Directory, index: u32, mode: &str) -> PathBuf {
-    directory.links().join(format!("{index}.{mode}"))
+    directory.links().join(format!("{index}-{mode}"))
 }
 
 /// Puts the program into a link that an agent before left on the interface. `None` if there is none of use.
