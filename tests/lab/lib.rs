@@ -3,13 +3,14 @@
 //!
 //! [`topology`] says who is there, [`lifecycle`] brings it up and down, [`agent`] is the balancer under test, [`node`]
 //! are the servers and clients that run inside, [`crowd`] commands the clients, and [`demo`] is the show.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod agent;
 pub mod config;
 pub mod crowd;
 pub mod demo;
 pub mod lifecycle;
+pub mod napi;
 pub mod netns;
 pub mod network;
 pub mod node;

@@ -6,6 +6,7 @@ use anyhow::Result;
 use tokio::task::yield_now;
 
 use crate::{
+    napi,
     netns::{Netns, run},
     paths::Place,
     topology::{
@@ -45,7 +46,7 @@ fn join(place: &Place, switch: &Netns, host: Host) -> Result<()> {
         "netns",
         switch.name(),
     ]))?;
-    offloads(switch, &netns, host)?;
+    offloads(place, switch, &netns, host)?;
     switch.ip(&format!("link set dev {host} master br0\nlink set dev {host} up\n"))?;
     netns.sysctl(role_sysctls(host))?;
     netns.ip(&addresses(host))?;
@@ -53,13 +54,13 @@ fn join(place: &Place, switch: &Netns, host: Host) -> Result<()> {
 }
 
 /// A host's frames must be whole on the wire: a checksum or segment left to the hardware is never done once XDP sends
-/// the frame elsewhere. What XDP sends into a veth is dropped unless the other end polls (NAPI), which GRO turns on.
-fn offloads(switch: &Netns, netns: &Netns, host: Host) -> Result<()> {
+/// the frame elsewhere. The balancer's peer takes what XDP sends.
+fn offloads(place: &Place, switch: &Netns, netns: &Netns, host: Host) -> Result<()> {
     run(netns
         .command("ethtool")
         .args(["-K", INTERFACE, "tx", "off", "tso", "off", "gso", "off", "gro", "off"]))?;
     match host {
-        Host::Balancer => run(switch.command("ethtool").args(["-K", &host.to_string(), "gro", "on"])),
+        Host::Balancer => napi::enable(switch, &host.to_string(), &place.bpffs().join("pass")),
         Host::Client(_) | Host::Backend(_) => Ok(()),
     }
 }

@@ -1,0 +1,71 @@
+//! Makes the other end of a veth poll, so that it takes what XDP sends into it.
+//!
+//! `XDP_TX` and `XDP_REDIRECT` into a veth are dropped unless its peer has NAPI. GRO on the peer would turn that on
+//! too, but under a burst its ring stays full for good (seen on Linux 6.18); with a program on it, it does not.
+
+use std::{io, path::Path};
+
+use anyhow::{Context, Result};
+
+use crate::netns::{Netns, run};
+
+/// Puts a program that passes everything on an interface of `netns`. `object` is where in a bpffs it is kept.
+///
+/// # Errors
+/// When the kernel refuses the program, or `ip` to attach it.
+pub fn enable(netns: &Netns, interface: &str, object: &Path) -> Result<()> {
+    pin_pass_program(object).with_context(|| format!("{}: no XDP program", object.display()))?;
+    let ip = ["link", "set", "dev", interface, "xdp", "pinned"];
+    run(netns.command("ip").args(ip).arg(object))
+}
+
+/// `bpf_attr` of `BPF_PROG_LOAD`, as far as it matters here (include/uapi/linux/bpf.h).
+#[repr(C)]
+#[derive(Default)]
+struct LoadAttr {
+    prog_type: u32,
+    insn_cnt: u32,
+    insns: u64,
+    license: u64,
+    log: [u64; 2],
+    kern_version_and_flags: u64,
+    name: [u64; 2],
+}
+
+/// `bpf_attr` of `BPF_OBJ_PIN`.
+#[repr(C)]
+struct PinAttr {
+    pathname: u64,
+    fd: u32,
+    flags: u32,
+}
+
+const BPF_PROG_LOAD: libc::c_int = 5;
+const BPF_OBJ_PIN: libc::c_int = 6;
+const BPF_PROG_TYPE_XDP: u32 = 6;
+/// `r0 = 2; exit`: `XDP_PASS`.
+const PASS: [u64; 2] = [0x0000_0002_0000_00b7, 0x95];
+
+fn pin_pass_program(object: &Path) -> io::Result<()> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let mut path = object.as_os_str().as_bytes().to_vec();
+    path.push(0);
+    let load = LoadAttr {
+        prog_type: BPF_PROG_TYPE_XDP,
+        insn_cnt: PASS.len() as u32,
+        insns: PASS.as_ptr() as u64,
+        license: c"GPL".as_ptr() as u64,
+        ..LoadAttr::default()
+    };
+    let fd = bpf(BPF_PROG_LOAD, &load)?;
+    let pinned = bpf(BPF_OBJ_PIN, &PinAttr { pathname: path.as_ptr() as u64, fd: fd as u32, flags: 0 });
+    nix::unistd::close(fd).map_err(io::Error::from)?;
+    pinned.map(|_zero| ())
+}
+
+#[expect(unsafe_code, reason = "no library loads a program that is not in an ELF object")]
+fn bpf<T>(command: libc::c_int, attr: &T) -> io::Result<i32> {
+    // SAFETY: the attribute is the command's, of this size, and what it points to outlives the call.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attr), size_of::<T>()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result as i32) }
+}
