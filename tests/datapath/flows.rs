@@ -137,6 +137,22 @@ pub fn a_flow_on_a_dead_backend_is_rehashed_and_its_client_pinned_anew() -> Resu
     Ok(())
 }
 
+pub fn a_client_that_a_failure_moved_stays_although_its_backend_returned_before_the_flow_was_made() -> Result<()> {
+    let mut fixture = Fixture::new()?;
+    let frame = |port| udp(CLIENT, port, VIP4, PORT);
+    for _ in 0..3 {
+        fixture.run(&frame(4000))?;
+    }
+    let old = fixture.pins()[0].backend;
+    fixture.serve(old, 0);
+    let moved = fixture.forwarded(&frame(4001), Reason::NewMaglev)?;
+    fixture.serve(old, Serving::FLOWS | Serving::PINNED | Serving::NEW);
+    fixture.forwarded(&frame(4001), Reason::Embryonic)?;
+    ensure!(fixture.forwarded(&frame(4001), Reason::Promoted)? == moved);
+    ensure!(fixture.forwarded(&frame(4002), Reason::NewPinned)? == moved, "a second loss");
+    Ok(())
+}
+
 pub fn a_draining_backend_keeps_its_flows_and_gets_no_new_connection_of_a_pinned_client() -> Result<()> {
     let mut fixture = Fixture::new()?;
     let draining = fixture.connect(CLIENT, 4000)?;

@@ -30,6 +30,7 @@ fn main() {
         flows::a_syn_on_an_established_flow_changes_nothing,
         flows::a_new_connection_replaces_a_closing_flow,
         flows::a_flow_on_a_dead_backend_is_rehashed_and_its_client_pinned_anew,
+        flows::a_client_that_a_failure_moved_stays_although_its_backend_returned_before_the_flow_was_made,
         flows::a_draining_backend_keeps_its_flows_and_gets_no_new_connection_of_a_pinned_client,
         flows::a_backend_that_is_being_checked_keeps_its_pins,
         flows::nobody_to_serve_is_a_counted_drop,

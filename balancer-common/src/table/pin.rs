@@ -74,19 +74,31 @@ pub fn note_tentative<F: Family, E: Env>(env: &E, key: &KeyOf<F::Tentative>, bac
     bucket::insert::<F::Tentative, E, _>(env, hash, key, word, 0, &super::flow::OldestGivesWay);
 }
 
-/// Counts a new flow to `backend` in its client's pin, which is made if there is none, moved if its backend may
-/// not serve, and otherwise left as it is. Whether the flow is counted.
+/// Counts a new flow to `backend` in its client's pin, which is made if there is none, and otherwise left as it is,
+/// unless its backend may not serve, or could not when the flow began: that is what a tentative pin to another backend
+/// beside it says (`lifetime` in pin ticks). So a client that a failure moved stays where it went although the old
+/// backend returned meanwhile. Whether the flow is counted.
 #[inline(always)]
-pub fn hold<F: Family, E: Env>(env: &E, key: &KeyOf<F::Pins>, backend: u16, timeout: u32) -> bool {
+pub fn hold<F: Family, E: Env>(
+    env: &E,
+    key: &KeyOf<F::Pins>,
+    backend: u16,
+    timeout: u32,
+    lifetime: u32,
+) -> bool {
     let hash = F::PinSlots::hash(key, &env.settings().index_key);
     let now = env.now().pin;
     let Some(mut place) = bucket::find::<F::Pins, E>(env, hash, key) else {
         return create::<F, E>(env, hash, key, PinWord::published(backend, 1, now));
     };
+    let moved = match look_up_tentative::<F, E>(env, key, lifetime) {
+        Some(tentative) => tentative.backend == backend,
+        None => false,
+    };
     for _ in 0..TRIES {
         let old = place.word;
         let pinned = judge(env, old);
-        let moves = old.expired(now, timeout) || !(pinned.serves || pinned.kept);
+        let moves = moved || old.expired(now, timeout) || !(pinned.serves || pinned.kept);
         let counted = old.live() < PinWord::MAX_LIVE;
         let new = old
             .with_backend(if moves { backend } else { old.backend() })

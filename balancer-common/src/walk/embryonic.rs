@@ -7,7 +7,7 @@
 //! | segment of an unknown connection, first UDP datagram | an embryonic flow |
 //! | the next fitting segment, the third datagram | promotion |
 
-use super::{decision::Decision, family::Family, steps::Steps};
+use super::{decision::Decision, family::Family, place, steps::Steps};
 use crate::{
     env::{Env, Transition},
     parse::{
@@ -251,7 +251,9 @@ pub fn hold_pin<F: Family, E: Env>(
         return false;
     }
     let client = F::mask(F::client_of(key), listener);
-    pin::hold::<F, E>(env, &F::pin_key(client, listener.service()), backend, listener.affinity_timeout())
+    let lifetime = place::tentative_lifetime(env.settings(), listener.timeouts().syn);
+    let key = F::pin_key(client, listener.service());
+    pin::hold::<F, E>(env, &key, backend, listener.affinity_timeout(), lifetime)
 }
 
 /// Writes the flow: in place of an old one with the same key, or in a slot of its own.
