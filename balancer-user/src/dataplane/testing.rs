@@ -41,7 +41,7 @@ impl Dataplane {
             ack: 1,
             span: u32::from(flags & (TcpFlags::SYN | TcpFlags::FIN) != 0),
         };
-        let backend = walk::decide::<V4, _>(&self.tables, &segment)?.backend();
+        let backend = walk::decide::<V4, _>(&self.tables, &segment).backend();
         (backend != 0).then_some(backend)
     }
 }

@@ -175,7 +175,10 @@ impl Control {
                     tracing::warn!("service {service}: no backend takes new clients");
                 }
                 Some(0) if now.takers > 0 => {
-                    tracing::info!("service {service}: {} backends take new clients", now.takers);
+                    tracing::info!(
+                        "service {service}: new clients are taken, backends that do: {}",
+                        now.takers
+                    );
                 }
                 _ => {}
             }

@@ -71,12 +71,13 @@ impl Control {
         Ok(Prepared { config, runtime, changes: rows, warnings, new_maps })
     }
 
-    /// Applies what was judged, over the tables that stand.
+    /// Applies what was judged, over the tables that stand. What these refuse is a warning: the file is in force, and
+    /// the agent tries again.
     ///
     /// # Errors
-    /// What the journal or the tables refused.
+    /// What the journal refused; nothing is changed then.
     pub fn apply(&mut self, prepared: Prepared) -> Result<ReloadDoc, ApiError> {
-        let Prepared { config, runtime, changes, warnings, new_maps: _ } = prepared;
+        let Prepared { config, runtime, changes, mut warnings, new_maps: _ } = prepared;
         if runtime != self.runtime {
             self.journal
                 .save(&runtime)
@@ -89,7 +90,7 @@ impl Control {
             tracing::info!("reload: {}", text(change));
         }
         self.place(Instant::now());
-        self.reconcile().map_err(|error| refused(&error))?;
+        warnings.extend(self.reconcile().err().map(|error| refused(&error).message));
         Ok(ReloadDoc { schema: Schema, changes, warnings })
     }
 

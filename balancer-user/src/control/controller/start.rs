@@ -139,7 +139,7 @@ impl Control {
             return tracing::info!("the tables are new");
         }
         tracing::info!(
-            "adopted {} backends and {} listeners with their flows and pins",
+            "the tables are adopted with their flows and pins; backends: {}, listeners: {}",
             adopted.backends.len(),
             adopted.listeners.len()
         );
