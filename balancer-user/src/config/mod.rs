@@ -41,6 +41,6 @@ pub const DEFAULT_PATH: &str = "/etc/balancer/balancer.toml";
 /// Services of one host at most: number 0 of each kind is none.
 pub const MAX_SERVICES: usize = balancer_common::table::service::MAX_SERVICES as usize - 1;
 /// Listeners of all services at most.
-pub const MAX_LISTENERS: usize = balancer_common::table::listener::MAX_LISTENERS as usize - 1;
+pub const MAX_LISTENERS: usize = balancer_common::table::listener::MAX_LISTENERS as usize / 2 - 1;
 /// Backends of all services at most.
 pub const MAX_BACKENDS: usize = balancer_common::table::backend::MAX_BACKENDS as usize - 1;
