@@ -31,7 +31,7 @@ pub(super) async fn run(args: &ReloadArgs, client: &Client, ui: &mut Ui<'_>) -> 
     let request = ReloadRequest { discard_runtime: args.discard_runtime, yes: args.yes };
     let document: ReloadDoc = client.post(routes::RELOAD, &request).await?;
     for warning in &document.warnings {
-        ui.talk(&format!("warning: {warning}"))?;
+        ui.talk(warning)?;
     }
     if document.changes.is_empty() {
         return Ok(ui.done(&document, "nothing changed")?);

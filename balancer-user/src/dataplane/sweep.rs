@@ -19,7 +19,10 @@ use balancer_common::{
     },
     walk::family::{Family, V4, V6},
 };
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::{Duration, Instant},
+};
 
 /// What one sweep saw.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +39,8 @@ pub struct Sweep {
     pub drift: HashMap<u16, i64>,
     /// Numbers that entries name.
     pub named: Named,
+    /// How long it took.
+    pub took: Duration,
 }
 
 /// Numbers that flows, embryonic flows and pins name.
@@ -52,6 +57,7 @@ pub struct Named {
 impl Dataplane {
     /// Looks at every entry once. Takes some 100 ms with a million flows.
     pub fn sweep(&mut self) -> Sweep {
+        let began = Instant::now();
         let known: Vec<u16> = super::adopt(&self.tables).backends.iter().map(|one| one.number).collect();
         let before: HashMap<u16, u64> =
             known.iter().map(|number| (*number, self.counts(*number).live())).collect();
@@ -66,6 +72,7 @@ impl Dataplane {
                 sweep.drift.insert(number, counted.wrapping_sub(after) as i64);
             }
         }
+        sweep.took = began.elapsed();
         sweep
     }
 }
@@ -147,7 +154,7 @@ fn sweep_tentative<F: Family>(tables: &Tables, sweep: &mut Sweep) {
     let mut used = 0;
     let now = tables.now().pin;
     // No handshake takes longer than the flow clock's shortest promise of a minute or two.
-    let lifetime = tables.clock.pin_ticks(std::time::Duration::from_secs(120));
+    let lifetime = tables.clock.pin_ticks(Duration::from_secs(120));
     for_each::<F::Tentative>(tables, |line, slot, word: PinWord| {
         if word.idle(now) > lifetime && bucket::free::<F::PinSlots, _>(line, slot, word) {
             return true;

@@ -90,7 +90,7 @@ impl Control {
             tracing::info!("reload: {}", text(change));
         }
         self.place(Instant::now());
-        warnings.extend(self.reconcile().err().map(|error| refused(&error).message));
+        warnings.extend(self.reconcile().err().map(|error| format!("warning: {}", refused(&error).message)));
         Ok(ReloadDoc { schema: Schema, changes, warnings })
     }
 

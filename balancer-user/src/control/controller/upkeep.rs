@@ -11,6 +11,8 @@ use crate::control::verdicts::Verdicts;
 
 /// Bounds of the time between two sweeps.
 const SWEEPS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
+/// A sweep may take one part in this many of the time.
+const IDLE_SHARE: u32 = 50;
 /// Occupancy from which on sweeps are as frequent as they get.
 const BUSY: f64 = 0.6;
 
@@ -88,13 +90,15 @@ impl Control {
         named
     }
 
-    /// How long to wait for the next sweep: the fuller the tables, the shorter.
+    /// How long to wait for the next sweep: the fuller the tables, the shorter, and never longer than a sweep's cost
+    /// asks for, so that what small tables tell is seldom older than a second.
     #[must_use]
     pub fn sweep_interval(&self) -> Duration {
         let fill = |(_, used, capacity): &(_, u64, u64)| *used as f64 / (*capacity).max(1) as f64;
         let fullest = self.swept.entries.iter().map(fill).fold(0.0, f64::max);
         let [shortest, longest] = SWEEPS;
-        longest.mul_f64(1.0 - (fullest / BUSY).min(1.0)).max(shortest)
+        let by_fill = longest.mul_f64(1.0 - (fullest / BUSY).min(1.0));
+        by_fill.min(self.swept.took * IDLE_SHARE).max(shortest)
     }
 
     /// Keeps the counters of the verdicts for the next agent.
