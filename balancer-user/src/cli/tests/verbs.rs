@@ -99,7 +99,7 @@ fn reload_prints_the_diff() {
             from: None,
             to: Some("10.0.1.13".into()),
         }],
-        warnings: vec!["maglev_size is under 100 x the backends".into()],
+        warnings: vec!["f:3:1: warning: maglev_size is under 100 x the backends".into()],
     };
     let agent = StandIn::with(&document);
     let ended = agent.balancer("reload --discard-runtime");
@@ -108,7 +108,7 @@ fn reload_prints_the_diff() {
         "OBJECT                       KEY    BEFORE  AFTER\n\
          service \"ws\" backend \"ws-4\"  added  -       10.0.1.13\n"
     );
-    assert_eq!(ended.err, "warning: maglev_size is under 100 x the backends\n");
+    assert_eq!(ended.err, "f:3:1: warning: maglev_size is under 100 x the backends\n");
     assert_eq!(agent.requests(), [r#"POST /v1/reload {"discard_runtime":true,"yes":false}"#]);
 }
 
