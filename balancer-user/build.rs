@@ -53,9 +53,10 @@ fn build() -> Result<(), String> {
 fn compile(cache: &Path, toolchain: &str, root: &Path, target: &Path) -> Result<(), String> {
     let arch = variable("CARGO_CFG_TARGET_ARCH")?;
     let mut cargo = bpf::cargo(cache, toolchain, root, "build", &arch);
-    let output = cargo.arg("--target-dir").arg(target).output().map_err(|error| {
-        format!("cannot start rustup to compile the XDP program ({error}): run `cargo xtask setup` first")
-    })?;
+    let output =
+        cargo.args(["--bin", "balancer-ebpf"]).arg("--target-dir").arg(target).output().map_err(|error| {
+            format!("cannot start rustup to compile the XDP program ({error}): run `cargo xtask setup` first")
+        })?;
     if output.status.success() {
         return Ok(());
     }

@@ -137,7 +137,8 @@ pub fn a_flow_on_a_dead_backend_is_rehashed_and_its_client_pinned_anew() -> Resu
     Ok(())
 }
 
-pub fn a_client_that_a_failure_moved_stays_although_its_backend_returned_before_the_flow_was_made() -> Result<()> {
+pub fn a_client_that_a_failure_moved_stays_although_its_backend_returned_before_the_flow_was_made()
+-> Result<()> {
     let mut fixture = Fixture::new()?;
     let frame = |port| udp(CLIENT, port, VIP4, PORT);
     for _ in 0..3 {

@@ -70,8 +70,8 @@ pub(crate) fn cargo(cache: &Path, toolchain: &str, root: &Path, verb: &str, arch
         .args(["--package", "balancer-ebpf", "--target", TARGET])
         .env("PATH", path(cache))
         .env("CARGO_ENCODED_RUSTFLAGS", rustflags.join("\x1f"))
-        // Unstable features for these two crates alone, also on a stable compiler.
-        .env("RUSTC_BOOTSTRAP", "aya_ebpf,balancer_ebpf");
+        // Unstable features for these crates alone, also on a stable compiler.
+        .env("RUSTC_BOOTSTRAP", "aya_ebpf,balancer_ebpf,balancer_ebpf_bench");
     if toolchain.starts_with("nightly") {
         // rustup has no prebuilt `core` for BPF.
         cargo.args(["-Z", "build-std=core"]);

@@ -1,6 +1,7 @@
 //! The project's own commands: `cargo xtask VERB`.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod bpf;
 mod build;
 mod ci;
@@ -50,6 +51,12 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         args: Vec<OsString>,
     },
+    /// Measure what a packet costs: `[FILTER] [--runs N] [--json FILE] [--compare FILE]`.
+    Bench {
+        /// Passed on to the benchmark.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     /// Check the format, then clippy for the host and for the BPF target.
     Lint,
     /// Build the documentation; a warning is an error.
@@ -77,6 +84,7 @@ fn dispatch(verb: Verb) -> anyhow::Result<()> {
         Verb::Demo { keep } => demo::run(keep),
         Verb::Test { filter, require_privileged } => test::run(filter.as_deref(), require_privileged),
         Verb::Lab { args } => lab::run(&args),
+        Verb::Bench { args } => bench::run(&args),
         Verb::Lint => lint::run(),
         Verb::Doc => doc::run(),
         Verb::Dist => dist::run(),

@@ -144,6 +144,14 @@ impl Dataplane {
         Ok(Some((result.return_value, out)))
     }
 
+    /// The loaded program, for benchmarks that call it from another one.
+    ///
+    /// # Errors
+    /// If the object has none.
+    pub fn program(&mut self) -> Result<Option<&mut Xdp>, DataplaneError> {
+        self.kernel.as_mut().map(|kernel| program(&mut kernel.ebpf, PROGRAM)).transpose()
+    }
+
     /// Instructions that the verifier looked at when it loaded the program (Linux 5.16).
     #[must_use]
     pub fn verified_instructions(&mut self) -> Option<u32> {

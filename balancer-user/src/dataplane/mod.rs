@@ -30,7 +30,9 @@ use crate::sys::Region;
 use balancer_common::{
     env::{Env, Gauge},
     layout::Dimensions,
+    packet::SlicePacket,
     reason::Reason,
+    settings::Settings,
     table::{
         TableId,
         backend::{self, BackendState, NextHop},
@@ -39,6 +41,7 @@ use balancer_common::{
         listener::{self, ListenerKey},
         service,
     },
+    walk::{self, decision::Verdict},
 };
 use counts::{NoPackets, PacketCounters};
 use kernel::Kernel;
@@ -248,6 +251,18 @@ impl Dataplane {
             untracked: [value(Gauge::Untracked4), value(Gauge::Untracked6)],
             pins_lost: value(Gauge::PinsLost),
         }
+    }
+
+    /// What the program was loaded with.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.tables.settings
+    }
+
+    /// Sends a frame that came in by the interface with index `ingress` through the host's build of the packet's walk,
+    /// over the same tables. The agent's own counters count what it changes; packets and reasons are not counted.
+    pub fn walk(&self, frame: &mut [u8], ingress: u32) -> Verdict {
+        walk::walk(&self.tables, &mut SlicePacket::new(frame, ingress))
     }
 
     /// The program on each interface.
