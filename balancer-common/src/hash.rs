@@ -52,6 +52,13 @@ impl Hash<'_> {
         Self { sum: self.sum.wrapping_add(product), ..self }
     }
 
+    /// The upper half of the sum alone, strongly universal: for keys that no stranger chooses.
+    #[inline(always)]
+    #[must_use]
+    pub const fn finish_short(self) -> u32 {
+        (self.sum >> 32) as u32
+    }
+
     /// The 64-bit hash.
     #[inline(always)]
     #[must_use]

@@ -91,6 +91,15 @@ pub fn serving<E: Env>(env: &E, backend: u16) -> Serving {
     Serving(env.line(TableId::Backends, backend as u32).map_or(0, |line| line.load(WORD_STATE) as u8))
 }
 
+/// What a backend may do, and its next hop, by one look at its line.
+#[inline(always)]
+pub fn serving_and_hop<E: Env>(env: &E, backend: u16) -> (Serving, NextHop) {
+    match env.line(TableId::Backends, backend as u32) {
+        Some(line) => (Serving(line.load(WORD_STATE) as u8), NextHop(line.load(WORD_NEXT_HOP))),
+        None => (Serving(0), NextHop(0)),
+    }
+}
+
 /// The backend's next hop.
 #[inline(always)]
 pub fn next_hop<E: Env>(env: &E, backend: u16) -> NextHop {

@@ -56,8 +56,8 @@ impl ListenerKey {
             .piece::<3>((self.address[1] >> 32) as u32)
             .piece::<4>(self.port as u32 | (self.proto as u32) << 16)
             .piece::<5>(root.seed())
-            .finish();
-        reduce(hash as u32, root.places())
+            .finish_short();
+        reduce(hash, root.places())
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     packet::Packet,
     reason::Reason,
     table::{
-        backend,
+        backend::{self, NextHop},
         interface::{self, Interface},
     },
 };
@@ -24,7 +24,18 @@ pub fn carry_out<E: Env, P: Packet>(
         env.count_index(decision.reason_index());
         return Verdict::Drop;
     }
-    let hop = backend::next_hop(env, number);
+    send(env, packet, ingress, decision, backend::next_hop(env, number))
+}
+
+/// Sends a packet to a backend whose next hop is known already.
+#[inline(always)]
+pub fn send<E: Env, P: Packet>(
+    env: &E,
+    packet: &mut P,
+    ingress: Interface,
+    decision: Decision,
+    hop: NextHop,
+) -> Verdict {
     if hop.mac() == 0 {
         return dropped(env, Reason::NoNeighbour);
     }
@@ -40,7 +51,7 @@ pub fn carry_out<E: Env, P: Packet>(
     if !packet.store_macs(hop.mac(), own) {
         return dropped(env, Reason::TableError);
     }
-    env.traffic(number, bytes);
+    env.traffic(decision.backend(), bytes);
     env.count_index(decision.reason_index());
     verdict
 }

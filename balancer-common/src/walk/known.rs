@@ -9,7 +9,7 @@ use crate::{
     },
     reason::Reason,
     table::{
-        backend,
+        backend::{self, NextHop},
         bucket::{self, KeyOf, Place},
         flow,
         key::Slots,
@@ -24,18 +24,23 @@ const TRIES: u32 = 3;
 /// A flow's slot.
 pub type FlowPlace<'a, L> = Place<'a, L, FlowWord>;
 
-/// The fast path: one packet more of a settled flow whose backend may serve. `None` if there is more to it.
+/// The fast path: one packet more of a settled flow whose backend may serve, and that backend's next hop. `None` if
+/// there is more to it.
 #[inline(always)]
 pub fn settled<F: Family, E: Env>(
     env: &E,
     segment: &Segment<F::Address>,
     listener: Listener<'_, E::Line>,
     mut place: FlowPlace<'_, E::Line>,
-) -> Option<Decision> {
+) -> Option<(Decision, NextHop)> {
     let word = place.word;
     let special = TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST;
     let steady = matches!(word.state(), FlowState::ESTABLISHED | FlowState::UDP);
-    if !steady || segment.flags.any(special) || !backend::serving(env, word.backend()).flows() {
+    if !steady || segment.flags.any(special) {
+        return None;
+    }
+    let (serving, hop) = backend::serving_and_hop(env, word.backend());
+    if !serving.flows() {
         return None;
     }
     let now = env.now().flow;
@@ -47,7 +52,7 @@ pub fn settled<F: Family, E: Env>(
         place.change::<F::FlowSlots>(word.with_seen(now));
     }
     note_ack::<F, E>(segment, &place);
-    Some(Decision::forward(word.backend(), Reason::Flow))
+    Some((Decision::forward(word.backend(), Reason::Flow), hop))
 }
 
 /// The client's ack is a hint for a later reset: written only when it advanced by less than 2^30.

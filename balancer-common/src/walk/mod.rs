@@ -21,6 +21,7 @@ use crate::{
         transport::{self, Segment},
     },
     table::{
+        backend::NextHop,
         bucket,
         interface::{self, Interface},
         key::Slots,
@@ -86,8 +87,18 @@ fn segment<F: Family, E: Steps, P: Packet>(
         Ok(segment) => segment,
         Err(refusal) => return refused(env, refusal, F::wide(ip.destination)),
     };
-    let decision = decide::<F, E>(env, &segment);
-    carry_out(env, packet, ingress, decision)
+    match route::<F, E>(env, &segment) {
+        Route::Settled(decision, hop) => forward::send(env, packet, ingress, decision, hop),
+        Route::Decided(decision) => carry_out(env, packet, ingress, decision),
+    }
+}
+
+/// Where a segment goes.
+enum Route {
+    /// By the fast path: the next hop is known.
+    Settled(Decision, NextHop),
+    /// By any other.
+    Decided(Decision),
 }
 
 #[inline(always)]
@@ -117,23 +128,32 @@ fn refused<E: Steps>(env: &E, refusal: Refusal, destination: WideAddress) -> Ver
 /// Where a segment goes; [`Decision::PASS`] if it is for no service.
 #[inline(always)]
 pub fn decide<F: Family, E: Steps>(env: &E, segment: &Segment<F::Address>) -> Decision {
+    match route::<F, E>(env, segment) {
+        Route::Settled(decision, _) | Route::Decided(decision) => decision,
+    }
+}
+
+#[inline(always)]
+fn route<F: Family, E: Steps>(env: &E, segment: &Segment<F::Address>) -> Route {
     let wanted =
         ListenerKey { address: F::wide(segment.destination), port: segment.dport, proto: segment.proto };
-    let Some(listener) = listener::find_for_packet(env, &wanted) else { return Decision::PASS };
+    let Some(listener) = listener::find_for_packet(env, &wanted) else {
+        return Route::Decided(Decision::PASS);
+    };
     let key = F::segment_key(segment, listener);
     let hash = F::FlowSlots::hash(&key, &env.settings().index_key);
     if let Some(place) = bucket::find::<F::Flows, E>(env, hash, &key) {
-        if let Some(decision) = known::settled::<F, E>(env, segment, listener, place) {
-            return decision;
+        if let Some((decision, hop)) = known::settled::<F, E>(env, segment, listener, place) {
+            return Route::Settled(decision, hop);
         }
         match env.unsteady::<F>(segment, listener.0) {
             Decision::UNKNOWN => {}
-            Decision::REROUTE => return env.reroute::<F>(segment, listener.0),
-            decision => return decision,
+            Decision::REROUTE => return Route::Decided(env.reroute::<F>(segment, listener.0)),
+            decision => return Route::Decided(decision),
         }
     }
-    match env.unknown::<F>(segment, listener.0) {
+    Route::Decided(match env.unknown::<F>(segment, listener.0) {
         Decision::PROMOTE => env.promote::<F>(segment, listener.0),
         decision => decision,
-    }
+    })
 }
