@@ -28,14 +28,19 @@ pub(crate) struct Lab {
 impl Lab {
     /// Makes one. A test's prefix is its own, so that tests can run side by side.
     pub(crate) async fn up(prefix: &str, extent: Extent) -> Result<Self> {
+        let lab = Self::empty(prefix)?;
+        lifecycle::up(&lab.place, extent).await?;
+        Ok(lab)
+    }
+
+    /// Makes none: what the test itself makes in the lab's place goes with it.
+    pub(crate) fn empty(prefix: &str) -> Result<Self> {
         let place = Place::new(prefix.parse::<Prefix>()?);
         let claim = Claim::on(&place)?;
         // Left by a run that was killed.
         lifecycle::down(&place)?;
         OPEN.lock().unwrap_or_else(PoisonError::into_inner).push(place.clone());
-        let lab = Self { place, _claim: claim };
-        lifecycle::up(&lab.place, extent).await?;
-        Ok(lab)
+        Ok(Self { place, _claim: claim })
     }
 }
 

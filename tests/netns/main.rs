@@ -11,6 +11,7 @@ mod fixture;
 mod icmp;
 mod interrupt;
 mod itself;
+mod own_hosts;
 mod promises;
 mod web;
 
@@ -21,7 +22,8 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(THREADS);
     fixture::clean_up_on_interrupt();
-    let tests = [itself::TESTS, web::TESTS, icmp::TESTS, promises::TESTS, interrupt::TESTS].concat();
+    let tests = [itself::TESTS, web::TESTS, icmp::TESTS, own_hosts::TESTS, promises::TESTS, interrupt::TESTS]
+        .concat();
     let privileges = missing_privileges();
     let trials = tests.into_iter().map(|(name, test)| trial(name, test, privileges)).collect();
     if let Some(reason) = privileges {
