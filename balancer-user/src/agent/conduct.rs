@@ -178,14 +178,13 @@ fn tick(control: &mut Control) {
 
 /// An interface that came back has lost the program, and may have another number.
 fn on_link(control: &mut Control, event: LinkEvent) {
-    let name = event.name.clone();
-    let index = event.link.as_ref().map(|link| link.index);
+    let (name, link) = (event.name.clone(), event.link.clone());
     if let Err(error) = control.on_link(event) {
         tracing::error!("interface {name}: {error}");
     }
-    if let Some(index) = index
-        && !control.tables_mut().attached().iter().any(|it| it.name == name && it.index == index)
-        && let Err(error) = datapath::attach_one(control, &name)
+    if let Some(link) = link
+        && !control.tables_mut().attached().iter().any(|it| it.name == name && it.index == link.index)
+        && let Err(error) = datapath::attach_one(control, &link)
     {
         tracing::error!("{error:#}");
     }
@@ -211,7 +210,7 @@ async fn reload(mut control: Control, call: ReloadCall) -> Result<Control> {
                 let remake = |old, config: &Config| datapath::remake(old, config, &links);
                 let (remade, document) = control.apply_over(prepared, remake)?;
                 control = remade;
-                datapath::attach(&mut control)?;
+                datapath::attach(&mut control, &links)?;
                 Ok(document)
             }
         },

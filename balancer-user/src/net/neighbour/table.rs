@@ -55,7 +55,7 @@ pub(super) enum Path {
 impl Path {
     pub(super) fn on(links: &[Link], ifindex: u32) -> Self {
         match links.iter().find(|link| link.index == ifindex) {
-            Some(Link { index, name, mac, up: _, carrier }) => Self::Segment {
+            Some(Link { index, name, mac, up: _, carrier, xdp: _ }) => Self::Segment {
                 ifindex: *index,
                 interface: name.clone(),
                 carrier: *carrier,
