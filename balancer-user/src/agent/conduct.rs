@@ -15,7 +15,7 @@ use crate::{
     api::types::{ApiError, DetachDoc, ErrorCode, ReloadDoc, ReloadRequest, Schema},
     config::{Config, OnExit},
     control::{Control, Message, ReloadCall},
-    health::{HealthEvent, Scheduler},
+    health::{HealthEvent, Outcome, Scheduler},
     net::{
         links::{LinkEvent, LinkWatch},
         neighbour::{Keeper, NeighbourEvent},
@@ -73,6 +73,11 @@ pub(super) async fn conduct(mut control: Control, mut messages: mpsc::Receiver<M
                 return result.map(|_| ()).map_err(Into::into);
             }
             Event::Message(Message::Reload(call)) => reload(control, call).await?,
+            Event::Outcome(outcome) => {
+                around.doubt(&outcome);
+                control.on_health(outcome);
+                control
+            }
             Event::Hangup => reload(control, of_signal()).await?,
             Event::Sweep => {
                 block_in_place(|| control.sweep(std::time::Instant::now()));
@@ -89,12 +94,12 @@ pub(super) async fn conduct(mut control: Control, mut messages: mpsc::Receiver<M
 fn handle(mut control: Control, event: Event) -> Control {
     match event {
         Event::Message(Message::Job(job)) => block_in_place(|| job(&mut control)),
-        Event::Outcome(outcome) => control.on_health(outcome),
         Event::Neighbour(neighbour) => control.on_neighbour(neighbour),
         Event::Link(link) => on_link(&mut control, link),
         Event::Tick => tick(&mut control),
         Event::Heartbeat => notify::alive(),
         Event::Message(Message::Reload(_) | Message::Detach(_))
+        | Event::Outcome(_)
         | Event::Sweep
         | Event::Hangup
         | Event::End(_) => {}
@@ -139,6 +144,13 @@ impl Surroundings {
             Some(event) = self.outcomes.recv() => Event::Outcome(event),
             Some(event) = self.neighbours.recv() => Event::Neighbour(event),
             Some(message) = messages.recv() => Event::Message(message),
+        }
+    }
+
+    /// A check that failed may have asked a MAC address that is another's by now.
+    fn doubt(&self, HealthEvent { address, outcome, .. }: &HealthEvent) {
+        if matches!(outcome, Outcome::Failed(_)) {
+            self.keeper.doubt(*address);
         }
     }
 
