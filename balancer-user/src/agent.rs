@@ -95,7 +95,7 @@ async fn own(config: Config, config_path: &Path) -> Result<Control> {
     let fresh = tables.adopted().fresh;
     let environment = Environment { config, config_path: config_path.to_owned(), tables, seed };
     let started = Control::start(environment).map_err(anyhow::Error::from).and_then(|mut control| {
-        datapath::attach(&mut control)?;
+        datapath::attach(&mut control, &links)?;
         Ok(control)
     });
     // What this start alone has brought into the kernel goes again; what it found there stays.

@@ -1,9 +1,9 @@
-//! The lock that keeps a second agent from the same state.
+//! The locks that keep a second agent from the same state and the same tables.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read as _, Seek as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -19,15 +19,15 @@ pub enum LockError {
         of_pid(pid), path.display()
     )]
     Taken {
-        /// Process of the other agent, if it wrote one.
+        /// Process of the other agent, if it can be told.
         pid: Option<u32>,
-        /// The lock's file.
+        /// The lock's file, or the directory that is locked.
         path: PathBuf,
     },
     /// The system said no.
     #[error("lock {}: {source}; is its directory writable?", path.display())]
     Io {
-        /// The lock's file.
+        /// The lock's file, or the directory.
         path: PathBuf,
         /// The system's word.
         source: io::Error,
@@ -68,6 +68,43 @@ impl Lock {
         write_pid(&mut file).map_err(failed)?;
         Ok(Self { _file: file })
     }
+
+    /// Takes the lock of a directory itself, where no file can be made: that of the bpffs objects.
+    ///
+    /// # Errors
+    /// [`LockError::Taken`] names the process that has it.
+    pub fn take_directory(path: &Path) -> Result<Self, LockError> {
+        let failed = |source| LockError::Io { path: path.to_owned(), source };
+        let directory = File::open(path).map_err(failed)?;
+        match directory.try_lock() {
+            Ok(()) => Ok(Self { _file: directory }),
+            Err(TryLockError::WouldBlock) => {
+                Err(LockError::Taken { pid: holder(&directory), path: path.to_owned() })
+            }
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+}
+
+/// The process that holds the lock of a file.
+fn holder(file: &File) -> Option<u32> {
+    let metadata = file.metadata().ok()?;
+    let (major, minor) = (libc::major(metadata.dev()), libc::minor(metadata.dev()));
+    holder_in(
+        &fs::read_to_string("/proc/locks").ok()?,
+        &format!("{major:02x}:{minor:02x}:{}", metadata.ino()),
+    )
+}
+
+/// The process in the line of `file` (device and inode, `00:2a:17`) of `/proc/locks`:
+/// `1: FLOCK  ADVISORY  WRITE 4242 00:2a:17 0 EOF` (`Documentation/filesystems/proc.rst`).
+fn holder_in(locks: &str, file: &str) -> Option<u32> {
+    let holder = |line: &str| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let [_, "FLOCK", _, "WRITE", pid, of, ..] = words[..] else { return None };
+        (of == file).then(|| pid.parse().ok())?
+    };
+    locks.lines().find_map(holder)
 }
 
 fn write_pid(file: &mut File) -> io::Result<()> {
@@ -93,6 +130,27 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         drop(Lock::take(directory.path()).unwrap());
         Lock::take(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn a_locked_directory_names_its_holder() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = Lock::take_directory(directory.path()).unwrap();
+        let refusal = Lock::take_directory(directory.path()).unwrap_err().to_string();
+        assert!(refusal.contains(&format!("(pid {})", std::process::id())), "{refusal}");
+        assert!(refusal.contains(&directory.path().display().to_string()), "{refusal}");
+        drop(first);
+        Lock::take_directory(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn the_holder_is_he_who_has_it_and_not_one_who_waits() {
+        let locks = "1: POSIX  ADVISORY  WRITE 7 00:2a:17 0 EOF\n\
+                     2: FLOCK  ADVISORY  WRITE 8 00:2a:18 0 EOF\n\
+                     3: FLOCK  ADVISORY  WRITE 9 00:2a:17 0 EOF\n\
+                     3: -> FLOCK  ADVISORY  WRITE 10 00:2a:17 0 EOF\n";
+        assert_eq!(holder_in(locks, "00:2a:17"), Some(9));
+        assert_eq!(holder_in(locks, "00:2a:19"), None);
     }
 
     #[test]

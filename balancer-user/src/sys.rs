@@ -1,8 +1,17 @@
 //! The few system calls that no library wraps, and the only pointers into the tables.
 
+use aya_obj::generated::{bpf_attr, bpf_cmd};
 use balancer_common::table::line::HostLine;
 use memmap2::{MmapOptions, MmapRaw};
-use std::{io, os::fd::AsRawFd as _, os::fd::BorrowedFd};
+use std::{
+    ffi::CString,
+    io,
+    os::{
+        fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
+    path::Path,
+};
 
 /// A table of lines, mapped from a kernel map or in heap memory.
 #[derive(Debug)]
@@ -60,4 +69,33 @@ pub(crate) fn wait_for_readers() -> io::Result<()> {
     // SAFETY: the call touches no memory.
     let result = unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Takes the link that a bpffs object holds off its interface (`BPF_LINK_DETACH`, Linux 5.9). The program is off when
+/// this returns; a link whose object was only removed goes some time later.
+///
+/// # Errors
+/// What `bpf` says.
+pub(crate) fn detach_link(object: &Path) -> io::Result<()> {
+    let path = CString::new(object.as_os_str().as_bytes())?;
+    let mut attribute = empty_attribute();
+    attribute.__bindgen_anon_4.pathname = path.as_ptr() as u64;
+    let link = bpf(bpf_cmd::BPF_OBJ_GET, &attribute)?;
+    // SAFETY: the kernel has just opened it for this process, and nobody else knows of it.
+    let link = unsafe { OwnedFd::from_raw_fd(link) };
+    let mut attribute = empty_attribute();
+    attribute.link_detach.link_fd = link.as_raw_fd() as u32;
+    bpf(bpf_cmd::BPF_LINK_DETACH, &attribute).map(|_zero| ())
+}
+
+fn empty_attribute() -> bpf_attr {
+    // SAFETY: a union of plain integers; the kernel wants what is not used to be zero.
+    unsafe { std::mem::zeroed() }
+}
+
+fn bpf(command: bpf_cmd, attribute: &bpf_attr) -> io::Result<i32> {
+    let size = size_of::<bpf_attr>();
+    // SAFETY: the attribute is of this size, and what it points to outlives the call.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attribute), size) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result as i32) }
 }

@@ -15,7 +15,7 @@ use crate::{
     api::types::{ApiError, DetachDoc, ErrorCode, ReloadDoc, ReloadRequest, Schema},
     config::{Config, OnExit},
     control::{Control, Message, ReloadCall},
-    health::{HealthEvent, Scheduler},
+    health::{HealthEvent, Outcome, Scheduler},
     net::{
         links::{LinkEvent, LinkWatch},
         neighbour::{Keeper, NeighbourEvent},
@@ -73,6 +73,11 @@ pub(super) async fn conduct(mut control: Control, mut messages: mpsc::Receiver<M
                 return result.map(|_| ()).map_err(Into::into);
             }
             Event::Message(Message::Reload(call)) => reload(control, call).await?,
+            Event::Outcome(outcome) => {
+                around.doubt(&outcome);
+                control.on_health(outcome);
+                control
+            }
             Event::Hangup => reload(control, of_signal()).await?,
             Event::Sweep => {
                 block_in_place(|| control.sweep(std::time::Instant::now()));
@@ -89,12 +94,12 @@ pub(super) async fn conduct(mut control: Control, mut messages: mpsc::Receiver<M
 fn handle(mut control: Control, event: Event) -> Control {
     match event {
         Event::Message(Message::Job(job)) => block_in_place(|| job(&mut control)),
-        Event::Outcome(outcome) => control.on_health(outcome),
         Event::Neighbour(neighbour) => control.on_neighbour(neighbour),
         Event::Link(link) => on_link(&mut control, link),
         Event::Tick => tick(&mut control),
         Event::Heartbeat => notify::alive(),
         Event::Message(Message::Reload(_) | Message::Detach(_))
+        | Event::Outcome(_)
         | Event::Sweep
         | Event::Hangup
         | Event::End(_) => {}
@@ -142,6 +147,13 @@ impl Surroundings {
         }
     }
 
+    /// A check that failed may have asked a MAC address that is another's by now.
+    fn doubt(&self, HealthEvent { address, outcome, .. }: &HealthEvent) {
+        if matches!(outcome, Outcome::Failed(_)) {
+            self.keeper.doubt(*address);
+        }
+    }
+
     /// Checks and neighbours follow the state.
     fn follow(&mut self, control: &Control) {
         self.scheduler.freeze(control.is_cut_off());
@@ -178,14 +190,13 @@ fn tick(control: &mut Control) {
 
 /// An interface that came back has lost the program, and may have another number.
 fn on_link(control: &mut Control, event: LinkEvent) {
-    let name = event.name.clone();
-    let index = event.link.as_ref().map(|link| link.index);
+    let (name, link) = (event.name.clone(), event.link.clone());
     if let Err(error) = control.on_link(event) {
         tracing::error!("interface {name}: {error}");
     }
-    if let Some(index) = index
-        && !control.tables_mut().attached().iter().any(|it| it.name == name && it.index == index)
-        && let Err(error) = datapath::attach_one(control, &name)
+    if let Some(link) = link
+        && !control.tables_mut().attached().iter().any(|it| it.name == name && it.index == link.index)
+        && let Err(error) = datapath::attach_one(control, &link)
     {
         tracing::error!("{error:#}");
     }
@@ -211,7 +222,7 @@ async fn reload(mut control: Control, call: ReloadCall) -> Result<Control> {
                 let remake = |old, config: &Config| datapath::remake(old, config, &links);
                 let (remade, document) = control.apply_over(prepared, remake)?;
                 control = remade;
-                datapath::attach(&mut control)?;
+                datapath::attach(&mut control, &links)?;
                 Ok(document)
             }
         },

@@ -37,18 +37,18 @@ pub(super) fn open(config: &Config, links: &[Link]) -> Result<(Dataplane, [u8; 1
     Ok((tables, hash_seed))
 }
 
-/// Attaches to every interface of the configuration.
-pub(super) fn attach(control: &mut Control) -> Result<()> {
-    for name in control.config().agent.interfaces.clone() {
-        attach_one(control, &name)?;
+/// Attaches to every interface of the configuration, and to no other.
+pub(super) fn attach(control: &mut Control, links: &[Link]) -> Result<()> {
+    for link in links {
+        attach_one(control, link)?;
     }
-    Ok(())
+    Ok(control.tables_mut().detach_others()?)
 }
 
 /// Attaches to one interface, and says which mode that came to.
-pub(super) fn attach_one(control: &mut Control, name: &str) -> Result<()> {
-    let asked = control.config().agent.xdp_mode;
-    let Attached { mode, program_id, .. } = control.tables_mut().attach(name, asked)?;
+pub(super) fn attach_one(control: &mut Control, link: &Link) -> Result<()> {
+    let (name, asked) = (&link.name, control.config().agent.xdp_mode);
+    let Attached { mode, program_id, .. } = control.tables_mut().attach(name, asked, link.xdp)?;
     match (asked, mode) {
         (XdpMode::Auto, "generic") => tracing::warn!(
             "interface {name}: attached in generic mode, as its driver has no native XDP: slower (program {program_id})"

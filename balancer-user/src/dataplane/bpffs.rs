@@ -1,6 +1,7 @@
 //! The bpffs objects: maps in a directory named after the layout's version, links beside it.
 
 use super::{DataplaneError, kernel::per_cpu_maps};
+use crate::{lock::Lock, sys};
 use aya::maps::MapInfo;
 use balancer_common::{
     layout::{Dimensions, LAYOUT_VERSION, LINE},
@@ -21,32 +22,36 @@ const BPF_FS_MAGIC: FsType = FsType(0xcafe_4a11);
 const USUAL_MOUNT: &str = "/sys/fs/bpf";
 const LINKS: &str = "links";
 
-/// The directory of the bpffs objects.
-#[derive(Clone, Debug)]
-pub(super) struct Directory(PathBuf);
+/// The directory of the bpffs objects. One process has it at a time: two agents would steer the same tables.
+#[derive(Debug)]
+pub(super) struct Directory {
+    path: PathBuf,
+    _lock: Lock,
+}
 
 impl Directory {
     /// Makes the directory, on a bpffs that is mounted if need be.
     pub(super) fn open(path: &Path) -> Result<Self, DataplaneError> {
         ensure_bpffs(path)?;
-        let directory = Self(path.to_owned());
-        for part in [directory.maps(), directory.links()] {
-            fs::create_dir_all(&part).map_err(|source| DataplaneError::File { path: part, source })?;
-        }
+        make(path)?;
+        let directory = Self { path: path.to_owned(), _lock: Lock::take_directory(path)? };
+        make(&directory.maps())?;
+        make(&directory.links())?;
         Ok(directory)
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.0
+    /// Removes all that is in it, and the directory.
+    pub(super) fn remove(self) -> Result<(), DataplaneError> {
+        remove_all(&self.path)
     }
 
     fn maps(&self) -> PathBuf {
-        self.0.join(format!("v{LAYOUT_VERSION}"))
+        self.path.join(format!("v{LAYOUT_VERSION}"))
     }
 
     /// Directory of the links.
     pub(super) fn links(&self) -> PathBuf {
-        self.0.join(LINKS)
+        self.path.join(LINKS)
     }
 
     /// Object of a map.
@@ -56,7 +61,7 @@ impl Directory {
 
     /// Removes the maps of other layouts: the program that used them has been replaced.
     pub(super) fn forget_other_layouts(&self) {
-        let Ok(entries) = fs::read_dir(&self.0) else { return };
+        let Ok(entries) = fs::read_dir(&self.path) else { return };
         for entry in entries.flatten() {
             let path = entry.path();
             if path != self.maps() && path != self.links() && path.is_dir() {
@@ -67,6 +72,10 @@ impl Directory {
             }
         }
     }
+}
+
+fn make(path: &Path) -> Result<(), DataplaneError> {
+    fs::create_dir_all(path).map_err(|source| DataplaneError::File { path: path.to_owned(), source })
 }
 
 /// Mounts a bpffs at its usual place if the directory would lie there and none is mounted.
@@ -112,17 +121,35 @@ pub(super) fn foreign(directory: &Directory, name: &'static str) -> DataplaneErr
     DataplaneError::ForeignMap { path, found, bytes, expected: 0, expected_bytes: LINE as u32 }
 }
 
-/// Removes links first, so that no packet meets half of the maps, then the maps. False if there was nothing.
+/// Removes the directory of an agent that does not run. False if there was nothing.
 pub(super) fn remove(path: &Path) -> Result<bool, DataplaneError> {
     if !path.exists() {
         return Ok(false);
     }
-    let links = path.join(LINKS);
-    if links.exists() {
-        remove_tree(&links)?;
-    }
-    remove_tree(path)?;
+    let _lock = Lock::take_directory(path)?;
+    remove_all(path)?;
     Ok(true)
+}
+
+/// Links first, so that no packet meets half of the maps, then the maps.
+fn remove_all(path: &Path) -> Result<(), DataplaneError> {
+    let links = path.join(LINKS);
+    let failed = |source| DataplaneError::File { path: links.clone(), source };
+    if links.exists() {
+        for link in fs::read_dir(&links).map_err(failed)? {
+            remove_link(&link.map_err(failed)?.path())?;
+        }
+    }
+    remove_tree(path)
+}
+
+/// Takes the program off the interface, and its link away.
+pub(super) fn remove_link(path: &Path) -> Result<(), DataplaneError> {
+    // Without this the kernel does it some time after the object is gone.
+    if let Err(error) = sys::detach_link(path) {
+        tracing::debug!(path = %path.display(), %error, "the link goes with its bpffs object");
+    }
+    fs::remove_file(path).map_err(|source| DataplaneError::File { path: path.to_owned(), source })
 }
 
 fn remove_tree(path: &Path) -> Result<(), DataplaneError> {

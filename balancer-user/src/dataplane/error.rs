@@ -1,5 +1,6 @@
 //! What can go wrong with the tables and the program.
 
+use crate::lock::LockError;
 use std::{io, path::PathBuf};
 
 /// Why the tables or the program cannot be had.
@@ -15,6 +16,9 @@ pub enum DataplaneError {
         /// What the kernel said.
         why: io::Error,
     },
+    /// Another agent has the bpffs objects.
+    #[error(transparent)]
+    Locked(#[from] LockError),
     /// A directory or file could not be made or removed.
     #[error("{path}: {source}")]
     File {
@@ -74,7 +78,7 @@ pub enum DataplaneError {
     },
     /// Somebody else's XDP program is on the interface.
     #[error(
-        "interface {interface}: another XDP program is attached{program}; it is left alone: take it away first (`ip link show {interface}` and `bpftool net` show it)"
+        "interface {interface}: another XDP program is attached{program}; it is left alone: take it away first (`ip link show {interface}` and `bpftool prog` show it)"
     )]
     ForeignProgram {
         /// The interface.

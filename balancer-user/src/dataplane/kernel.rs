@@ -94,6 +94,7 @@ impl Dataplane {
     }
 
     /// Puts the program on an interface: into the link that an agent before left there, without a gap, or a new one.
+    /// `seen` is the number of the program that was seen there, to name it if it is somebody else's.
     ///
     /// # Errors
     /// If there is no such interface, or somebody else's program is on it.
@@ -101,12 +102,22 @@ impl Dataplane {
         &mut self,
         interface: &str,
         mode: crate::config::model::XdpMode,
+        seen: Option<u32>,
     ) -> Result<Attached, DataplaneError> {
         let Some(kernel) = &mut self.kernel else {
             return Err(DataplaneError::NoInterface { interface: interface.to_owned() });
         };
         let program = program(&mut kernel.ebpf, PROGRAM)?;
-        kernel.links.attach(program, &kernel.directory, interface, mode)
+        kernel.links.attach(program, &kernel.directory, interface, mode, seen)
+    }
+
+    /// Takes the program off every interface that [`Self::attach`] was not called for: those that an agent before
+    /// served and this one does not.
+    ///
+    /// # Errors
+    /// If a link cannot be removed.
+    pub fn detach_others(&mut self) -> Result<(), DataplaneError> {
+        self.kernel.as_ref().map_or(Ok(()), |kernel| kernel.links.remove_others(&kernel.directory))
     }
 
     /// Takes the program off its interfaces and every bpffs object away.
@@ -114,10 +125,9 @@ impl Dataplane {
     /// # Errors
     /// If an object cannot be removed.
     pub fn detach(mut self) -> Result<(), DataplaneError> {
-        let Some(kernel) = self.kernel.take() else { return Ok(()) };
-        let path = kernel.directory.path().to_owned();
-        drop(kernel);
-        bpffs::remove(&path).map(|_existed| ())
+        let Some(Kernel { ebpf, links: _, directory }) = self.kernel.take() else { return Ok(()) };
+        drop(ebpf);
+        directory.remove()
     }
 
     /// Runs the program once on a frame that came in by the interface with index `ingress`: the verdict, and the
@@ -287,7 +297,7 @@ impl PacketCounters for Counters {
 /// Without an agent: takes every link and map away. False if there was nothing.
 ///
 /// # Errors
-/// If an object cannot be removed.
+/// If an object cannot be removed, or an agent runs with them.
 pub fn detach(bpffs: &std::path::Path) -> Result<bool, DataplaneError> {
     bpffs::remove(bpffs)
 }

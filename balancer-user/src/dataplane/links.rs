@@ -1,14 +1,16 @@
 //! The program on its interfaces: one link each, kept in bpffs as `links/<interface index>-<mode>`.
 
-use super::{DataplaneError, bpffs::Directory};
+use super::{
+    DataplaneError,
+    bpffs::{self, Directory},
+};
 use crate::config::model::XdpMode;
 use aya::programs::{
-    Xdp,
+    ProgramError, Xdp,
     links::{FdLink, LinkError, PinnedLink},
     loaded_programs,
-    xdp::{XdpLink, XdpMode as Mode},
+    xdp::{XdpLink, XdpLinkId, XdpMode as Mode},
 };
-use aya_obj::generated::bpf_prog_type;
 use nix::{errno::Errno, net::if_::if_nametoindex};
 use std::{fs, path::PathBuf};
 
@@ -45,12 +47,18 @@ impl Links {
         directory: &Directory,
         interface: &str,
         mode: XdpMode,
+        seen: Option<u32>,
     ) -> Result<Attached, DataplaneError> {
         let index = if_nametoindex(interface)
             .map_err(|_errno| DataplaneError::NoInterface { interface: interface.to_owned() })?;
         let mode = match swap(program, directory, index, mode)? {
             Some(mode) => mode,
-            None => attach_anew(program, directory, interface, index, mode)?,
+            None => {
+                let anew = attach_anew(program, index, mode);
+                let (id, mode) = anew.map_err(|error| refused(interface, error, seen))?;
+                keep(program, id, link_path(directory, index, mode), interface)?;
+                mode
+            }
         };
         let program_id = program
             .info()
@@ -64,6 +72,24 @@ impl Links {
         self.attached.push(attached.clone());
         directory.forget_other_layouts();
         Ok(attached)
+    }
+}
+
+impl Links {
+    /// Removes the links of all interfaces that the program was not put on.
+    pub(super) fn remove_others(&self, directory: &Directory) -> Result<(), DataplaneError> {
+        let links = directory.links();
+        let failed = |source| DataplaneError::File { path: links.clone(), source };
+        for link in fs::read_dir(&links).map_err(failed)? {
+            let link = link.map_err(failed)?;
+            let name = link.file_name();
+            let index = name.to_str().and_then(|name| name.split_once('-')?.0.parse().ok());
+            if !self.attached.iter().any(|one| Some(one.index) == index) {
+                bpffs::remove_link(&link.path())?;
+                tracing::info!(link = ?name, "taken off an interface that is not served any more");
+            }
+        }
+        Ok(())
     }
 }
 
@@ -89,7 +115,7 @@ fn swap(
             return Ok(Some(mode));
         }
         // The operator wants another mode, or the interface behind the link is gone.
-        fs::remove_file(&path).map_err(|source| DataplaneError::File { path, source })?;
+        bpffs::remove_link(&path)?;
     }
     Ok(None)
 }
@@ -109,38 +135,38 @@ fn swap_into(program: &mut Xdp, path: &PathBuf) -> Result<bool, DataplaneError> 
     }
 }
 
+/// A link of its own; the mode that it came to.
 fn attach_anew(
     program: &mut Xdp,
-    directory: &Directory,
-    interface: &str,
     index: u32,
     mode: XdpMode,
-) -> Result<&'static str, DataplaneError> {
-    let native = match mode {
-        XdpMode::Generic => None,
-        XdpMode::Native | XdpMode::Auto => Some(program.attach_to_if_index(index, Mode::Driver)),
-    };
-    let (id, word) = match native {
-        Some(Ok(id)) => (id, NATIVE),
-        Some(Err(error)) if mode == XdpMode::Native || is_busy(&error) => {
-            return Err(refused(interface, error));
+) -> Result<(XdpLinkId, &'static str), ProgramError> {
+    if mode != XdpMode::Generic {
+        match program.attach_to_if_index(index, Mode::Driver) {
+            Ok(id) => return Ok((id, NATIVE)),
+            // A driver without XDP says something else.
+            Err(error) if mode == XdpMode::Native || is_busy(&error) => return Err(error),
+            Err(_no_native) => {}
         }
-        Some(Err(_)) | None => {
-            let id = program.attach_to_if_index(index, Mode::Skb);
-            (id.map_err(|error| refused(interface, error))?, GENERIC)
-        }
-    };
+    }
+    program.attach_to_if_index(index, Mode::Skb).map(|id| (id, GENERIC))
+}
+
+/// Keeps a link in bpffs, so that it outlives the agent.
+fn keep(program: &mut Xdp, id: XdpLinkId, path: PathBuf, interface: &str) -> Result<(), DataplaneError> {
     let no_link = || DataplaneError::NoLink { interface: interface.to_owned() };
     let link = program.take_link(id).map_err(|_error| no_link())?;
     let link = FdLink::try_from(link).map_err(|_error| no_link())?;
-    let path = link_path(directory, index, word);
-    link.pin(&path).map_err(|error| DataplaneError::Pin { path, why: error.to_string() })?;
-    Ok(word)
+    match link.pin(&path) {
+        Ok(_pinned) => Ok(()),
+        Err(error) => Err(DataplaneError::Pin { path, why: error.to_string() }),
+    }
 }
 
-fn refused(interface: &str, error: aya::programs::ProgramError) -> DataplaneError {
+fn refused(interface: &str, error: ProgramError, seen: Option<u32>) -> DataplaneError {
+    let interface = interface.to_owned();
     if is_busy(&error) {
-        return DataplaneError::ForeignProgram { interface: interface.to_owned(), program: others() };
+        return DataplaneError::ForeignProgram { interface, program: seen.map(show).unwrap_or_default() };
     }
     DataplaneError::Program {
         what: format!("interface {interface}: attaching the XDP program"),
@@ -148,23 +174,22 @@ fn refused(interface: &str, error: aya::programs::ProgramError) -> DataplaneErro
     }
 }
 
-/// The XDP programs of the host that are not ours, for the message.
-fn others() -> String {
-    let names: Vec<String> = loaded_programs()
-        .flatten()
-        .filter(|one| one.program_type() == bpf_prog_type::BPF_PROG_TYPE_XDP)
-        .filter(|one| one.name_as_str() != Some("balancer"))
-        .map(|one| format!("{:?} (id {})", one.name_as_str().unwrap_or("?"), one.id()))
-        .collect();
-    if names.is_empty() { String::new() } else { format!(", of these: {}", names.join(", ")) }
+/// A program of the host for the message. Its name is for `CAP_SYS_ADMIN` alone, which an agent need not have.
+fn show(id: u32) -> String {
+    let named = loaded_programs().flatten().find(|program| program.id() == id);
+    let name = named.and_then(|program| program.name_as_str().map(str::to_owned));
+    match name.filter(|name| !name.is_empty()) {
+        Some(name) => format!(" (id {id}, {name:?})"),
+        None => format!(" (id {id})"),
+    }
 }
 
-fn is_busy(error: &aya::programs::ProgramError) -> bool {
+fn is_busy(error: &ProgramError) -> bool {
     matches!(errno_of(error), Some(Errno::EBUSY | Errno::EEXIST))
 }
 
 /// The kernel's number in an error, wherever aya has put it.
-fn errno_of(error: &aya::programs::ProgramError) -> Option<Errno> {
+fn errno_of(error: &ProgramError) -> Option<Errno> {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(one) = source {
         if let Some(io) = one.downcast_ref::<std::io::Error>() {

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use rtnetlink::{
     MulticastGroup,
-    packet_route::link::{LinkAttribute, LinkFlags, LinkMessage},
+    packet_route::link::{LinkAttribute, LinkFlags, LinkMessage, LinkXdp},
 };
 use tokio::{sync::mpsc, task::JoinSet, time};
 
@@ -29,6 +29,8 @@ pub struct Link {
     pub up: bool,
     /// The lower layer can send.
     pub carrier: bool,
+    /// Number of the XDP program on it, whosever.
+    pub xdp: Option<u32>,
 }
 
 impl Link {
@@ -42,13 +44,26 @@ impl Link {
             LinkAttribute::Address(bytes) => Mac::of_station(bytes),
             _ => None,
         });
+        let xdp = message.attributes.iter().find_map(|attribute| match attribute {
+            LinkAttribute::Xdp(facts) => facts.iter().find_map(program),
+            _ => None,
+        });
         Some(Self {
             index: message.header.index,
             name,
             mac,
             up: flags.contains(LinkFlags::Up),
             carrier: flags.contains(LinkFlags::Up | LinkFlags::LowerUp),
+            xdp,
         })
+    }
+}
+
+fn program(fact: &LinkXdp) -> Option<u32> {
+    use LinkXdp::{DrvProgId, HwProgId, ProgId, SkbProgId};
+    match fact {
+        ProgId(id) | DrvProgId(id) | SkbProgId(id) | HwProgId(id) => Some(*id).filter(|id| *id != 0),
+        _ => None,
     }
 }
 

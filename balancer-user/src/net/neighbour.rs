@@ -16,8 +16,8 @@ use std::{
 use rtnetlink::{
     MulticastGroup,
     packet_route::{
-        RouteNetlinkMessage,
-        neighbour::{NeighbourFlags, NeighbourState},
+        AddressFamily, RouteNetlinkMessage,
+        neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState},
     },
 };
 use tokio::{
@@ -41,6 +41,8 @@ use table::{Kick, Path, Seen, Step, Table};
 const RECHECK: Duration = Duration::from_secs(3);
 /// Routes and links change in bursts: one look serves all that came meanwhile.
 const SETTLE: Duration = Duration::from_millis(100);
+/// Addresses that may wait to be doubted.
+const DOUBTS: usize = 64;
 const GROUPS: &[MulticastGroup] = &[
     MulticastGroup::Neigh,
     MulticastGroup::Link,
@@ -81,6 +83,7 @@ pub enum Reach {
 #[derive(Debug)]
 pub struct Keeper {
     wanted: watch::Sender<BTreeSet<IpAddr>>,
+    doubts: mpsc::Sender<IpAddr>,
     _task: JoinSet<()>,
 }
 
@@ -104,10 +107,12 @@ impl Keeper {
         recheck: Duration,
     ) -> Result<Self, NetError> {
         let wanted = watch::Sender::new(BTreeSet::new());
+        let (doubts, doubted) = mpsc::channel(DOUBTS);
         let task = Task {
             netlink: Netlink::open()?,
             subscription: Subscription::open(groups)?,
             wanted: wanted.subscribe(),
+            doubted,
             events,
             table: Table::default(),
             recheck,
@@ -116,7 +121,7 @@ impl Keeper {
         tasks.spawn(async move {
             let _the_owner_is_gone = task.run().await;
         });
-        Ok(Self { wanted, _task: tasks })
+        Ok(Self { wanted, doubts, _task: tasks })
     }
 
     /// Keeps one more address.
@@ -129,6 +134,13 @@ impl Keeper {
         self.wanted.send_if_modified(|wanted| wanted.remove(&address));
     }
 
+    /// An address does not answer as it should. Its MAC address may be another by now, which the kernel would find
+    /// out only when the entry ages (half a minute): it is asked for anew, at most every few seconds.
+    pub fn doubt(&self, address: IpAddr) {
+        // With so many doubts waiting, one more says nothing new.
+        let _full = self.doubts.try_send(address);
+    }
+
     /// Keeps exactly these addresses.
     pub fn set(&self, addresses: BTreeSet<IpAddr>) {
         self.wanted.send_if_modified(|wanted| std::mem::replace(wanted, addresses.clone()) != addresses);
@@ -139,6 +151,7 @@ struct Task {
     netlink: Netlink,
     subscription: Subscription,
     wanted: watch::Receiver<BTreeSet<IpAddr>>,
+    doubted: mpsc::Receiver<IpAddr>,
     events: mpsc::Sender<NeighbourEvent>,
     table: Table,
     recheck: Duration,
@@ -159,6 +172,11 @@ impl Task {
                 () = time::sleep_until(next_look) => {
                     self.look().await?;
                     next_look = Instant::now() + self.recheck;
+                }
+                Some(address) = self.doubted.recv() => {
+                    if let Some(place) = self.table.doubt(address, now()) {
+                        self.forget(place).await;
+                    }
                 }
                 notice = self.subscription.next() => match notice {
                     Notice::Message(message) => {
@@ -228,6 +246,18 @@ impl Task {
             self.events.send(event).await.ok()?;
         }
         Some(())
+    }
+
+    /// Makes the kernel forget the entry; that it is gone is a notification, and that makes it asked for anew.
+    async fn forget(&self, Kick { ifindex, address }: Kick) {
+        let mut entry = NeighbourMessage::default();
+        entry.header.family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+        entry.header.ifindex = ifindex;
+        entry.attributes.push(NeighbourAttribute::Destination(address.into()));
+        let what = format!("the MAC address of {address} to be forgotten");
+        if let Err(error) = within(&what, self.netlink.handle().neighbours().del(entry).execute()).await {
+            tracing::debug!("{error}; it will age");
+        }
     }
 
     /// Makes the kernel use the entry: it resolves one that is missing or failed, probes one that is stale.

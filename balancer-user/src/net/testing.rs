@@ -65,7 +65,7 @@ impl Namespace {
     }
 
     /// Writes `/proc/sys/net/SETTING` inside, which is the namespace's of the thread that opens it.
-    fn sysctl(&self, setting: &str, value: &str) {
+    pub(super) fn sysctl(&self, setting: &str, value: &str) {
         self.run(async || std::fs::write(Path::new("/proc/sys/net").join(setting), value)).unwrap();
     }
 

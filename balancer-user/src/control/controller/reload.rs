@@ -104,7 +104,7 @@ impl Control {
         prepared: Prepared,
         remake: impl FnOnce(Dataplane, &Config) -> anyhow::Result<(Dataplane, [u8; 16])>,
     ) -> anyhow::Result<(Self, ReloadDoc)> {
-        let Prepared { config, runtime, changes, warnings, new_maps: _ } = prepared;
+        let Prepared { config, runtime, changes, mut warnings, new_maps: _ } = prepared;
         let Self { config_path, journal, tables, members, hops, links, started, generation, .. } = self;
         journal.save(&runtime)?;
         let (tables, seed) = remake(tables, &config)?;
@@ -117,7 +117,9 @@ impl Control {
                 member.verdict = before.verdict;
             }
         }
-        let control = Self { hops, links, started, generation: generation + 1, ..control };
+        // Nobody will tell again what is known: the first packet finds it in the tables.
+        let mut control = Self { hops, links, started, generation: generation + 1, ..control };
+        warnings.extend(control.reconcile().err().map(|error| refused(&error).message));
         Ok((control, ReloadDoc { schema: Schema, changes, warnings }))
     }
 

@@ -84,6 +84,7 @@ impl Bench {
             mac: Some(Mac([2, 0, 0, 0, 0, 0xff])),
             up: true,
             carrier: true,
+            xdp: None,
         };
         control.on_link(LinkEvent { name: "eth0".to_owned(), link: Some(link) }).unwrap();
         Self { directory, control }

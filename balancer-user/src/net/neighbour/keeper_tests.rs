@@ -151,6 +151,32 @@ fn another_mac_and_a_deleted_entry_are_noticed() {
 }
 
 #[test]
+fn another_mac_is_noticed_at_once_when_the_old_one_is_doubted() {
+    if !is_root("another_mac_is_noticed_at_once_when_the_old_one_is_doubted") {
+        return;
+    }
+    let cable = Cable::new();
+    // As the kernel is by itself: the entry would be good for half a minute.
+    for family in ["ipv4", "ipv6"] {
+        cable.balancer.sysctl(&format!("{family}/neigh/eth0/base_reachable_time_ms"), "30000");
+    }
+    cable.balancer.run(async || {
+        let mut bench = Bench::with(GROUPS, RECHECK);
+        for (address, last) in [("10.9.0.2", 9), ("fd09::2", 10)] {
+            bench.keeper.set(BTreeSet::from([ip(address)]));
+            bench.next_mac().await;
+            cable.backend.ip(&format!("link set eth0 address 02:00:00:00:00:{last:02x}"));
+            assert!(
+                bench.is_silent_for(Duration::from_millis(300)).await,
+                "the kernel tells nobody by itself"
+            );
+            bench.keeper.doubt(ip(address));
+            assert_eq!(bench.next_mac().await, mac(last));
+        }
+    });
+}
+
+#[test]
 fn a_lost_carrier_takes_no_mac_away() {
     if !is_root("a_lost_carrier_takes_no_mac_away") {
         return;

@@ -16,6 +16,10 @@ use crate::net::{Mac, links::Link};
 /// An entry is not kicked twice within this time: an entry that is gone at once again must not spin.
 const KICK_APART: Duration = Duration::from_secs(1);
 
+/// A MAC address is not doubted twice within this time: a host that answers ARP and nothing else would be asked
+/// without end.
+const DOUBT_APART: Duration = Duration::from_secs(10);
+
 /// An entry of the kernel's neighbour table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
@@ -55,7 +59,7 @@ pub(super) enum Path {
 impl Path {
     pub(super) fn on(links: &[Link], ifindex: u32) -> Self {
         match links.iter().find(|link| link.index == ifindex) {
-            Some(Link { index, name, mac, up: _, carrier }) => Self::Segment {
+            Some(Link { index, name, mac, up: _, carrier, xdp: _ }) => Self::Segment {
                 ifindex: *index,
                 interface: name.clone(),
                 carrier: *carrier,
@@ -94,6 +98,8 @@ struct Entry {
     kicked: Option<Instant>,
     /// It failed, and is asked once more before that is told.
     doubted: bool,
+    /// When its MAC address was last forgotten because nobody answered.
+    forgotten: Option<Instant>,
 }
 
 impl Table {
@@ -145,6 +151,19 @@ impl Table {
             entry.judge(gone.address, Occasion::Change, now, &mut step);
         }
         step
+    }
+
+    /// An address does not answer: where its entry is that is better forgotten. One that somebody has set by hand
+    /// is his business, and one that is being asked for is on its way.
+    pub(super) fn doubt(&mut self, address: IpAddr, now: Instant) -> Option<Kick> {
+        use NeighbourState::{Delay, Probe, Reachable, Stale};
+        let entry = self.entries.get_mut(&address)?;
+        let Seen { ifindex, state: Reachable | Stale | Delay | Probe, .. } = entry.seen? else { return None };
+        if entry.forgotten.is_some_and(|then| now.duration_since(then) < DOUBT_APART) {
+            return None;
+        }
+        entry.forgotten = Some(now);
+        Some(Kick { ifindex, address })
     }
 
     /// The kept address that `seen` is the neighbour of.

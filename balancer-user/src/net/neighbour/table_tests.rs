@@ -197,3 +197,29 @@ fn an_address_that_is_not_kept_any_more_is_forgotten() {
     bench.table.keep(&BTreeSet::from([address()]));
     assert_eq!(bench.look(segment(true), Some(NeighbourState::Reachable)).events, resolved(), "told anew");
 }
+
+#[test]
+fn a_doubted_entry_is_forgotten_once_in_a_while() {
+    let mut bench = Bench::resolved();
+    let doubt = |bench: &mut Bench| bench.table.doubt(address(), bench.now).into_iter().collect::<Vec<_>>();
+    assert_eq!(doubt(&mut bench), kick());
+    bench.now += DOUBT_APART / 2;
+    assert_eq!(
+        doubt(&mut bench),
+        [],
+        "a server that hangs behind a living host is no reason to ask without end"
+    );
+    bench.now += DOUBT_APART / 2;
+    assert_eq!(doubt(&mut bench), kick());
+}
+
+#[test]
+fn what_was_set_by_hand_and_what_is_being_asked_for_is_not_forgotten() {
+    use NeighbourState::{Failed, Incomplete, Noarp, Permanent};
+    for state in [Permanent, Noarp, Incomplete, Failed] {
+        let mut bench = Bench::new();
+        bench.look(segment(true), Some(state));
+        assert_eq!(bench.table.doubt(address(), bench.now), None, "{state}");
+    }
+    assert_eq!(Bench::new().table.doubt("10.9.0.7".parse().unwrap(), Instant::now()), None, "nobody of ours");
+}

@@ -80,8 +80,7 @@ fn what_needs_new_maps_names_the_cost_and_wants_yes() {
         tables.set_interfaces(&[(3, [2, 0, 0, 0, 0, 0xff])])?;
         Ok((tables, SEED))
     };
-    let (mut control, _document) = control.apply_over(prepared, remake).unwrap();
-    control.reconcile().unwrap();
+    let (control, _document) = control.apply_over(prepared, remake).unwrap();
     assert_eq!(control.tables.dimensions().flows, 2000);
     assert!(control.tables.connect(peer(1), vip()).is_some(), "neighbours and verdicts are still known");
     let rows = control.backends_doc("ws").unwrap().backends;
