@@ -137,9 +137,10 @@ pub(crate) fn an_error_about_an_unknown_client_goes_by_maglev_and_writes_nothing
             let quoted = quote(Proto::Tcp, vip, client, port, 8);
             let outcome = fixture.run(&message(vip, errors(client)[0].0, 0, &quoted))?;
             ensure!(written(&mut fixture).is_empty());
-            // Had the error left a trace, this segment would be one of a connection that is known by half.
-            let segment = tcp(client, port, vip, PORT, Seg::ack(7));
-            let maglev = fixture.forwarded(&segment, Reason::UnknownMaglev)?;
+            // Had the error left a trace, this SYN would be of a connection that is known by half, or of a client
+            // with a tentative pin.
+            let syn = tcp(client, port, vip, PORT, Seg::syn(7));
+            let maglev = fixture.forwarded(&syn, Reason::NewMaglev)?;
             ensure!(outcome == Outcome::To(maglev, Reason::IcmpError), "{outcome:?}, Maglev says {maglev}");
         }
     }

@@ -78,9 +78,11 @@ impl Packets {
             Seg { payload, ..self.pick(&[Seg::syn, Seg::ack, Seg::ack, Seg::ack, Seg::fin, Seg::rst])(seq) };
         let port = self.port();
         let mut frame = tcp(client, port, service, self.service_port(), seg);
+        let header = frame.len() - payload - 20;
+        let ack: u32 = self.pick(&[5000, 5001, 6000, 5000 + (1 << 30), 4000]);
+        frame[header + 8..header + 12].copy_from_slice(&ack.to_be_bytes());
         if self.one_in(20) {
-            let at = frame.len() - payload - 7;
-            frame[at] = self.random.random();
+            frame[header + 13] = self.random.random();
         }
         frame
     }
