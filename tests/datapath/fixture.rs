@@ -105,15 +105,16 @@ impl Fixture {
         let dimensions =
             Dimensions { flows: 4096, pins: 4096, maglev_lines: maglev_pool(std::iter::once(MAGLEV)) };
         let options = OpenOptions { bpffs: directory.clone(), dimensions, hash_seed: SEED };
-        let plane = Dataplane::open(&options).context("loading the program")?;
-        let mut fixture = Self { plane: Some(plane), directory, listeners: Vec::new(), counted: Vec::new() };
+        // Made first: the maps are taken away even if the kernel refuses the program.
+        let mut fixture = Self { plane: None, directory, listeners: Vec::new(), counted: Vec::new() };
+        fixture.plane = Some(Dataplane::open(&options).context("loading the program")?);
         fixture.fill(by)?;
         Ok(fixture)
     }
 
     /// The tables.
     pub(crate) fn plane(&mut self) -> &mut Dataplane {
-        self.plane.as_mut().expect("taken only by drop")
+        self.plane.as_mut().expect("there from `with` to `drop`")
     }
 
     /// Where the maps are kept.

@@ -157,7 +157,8 @@ pub(crate) fn a_client_that_a_failure_moved_stays_although_its_backend_returned_
     Ok(())
 }
 
-pub(crate) fn a_draining_backend_keeps_its_flows_and_gets_no_new_connection_of_a_pinned_client() -> Result<()> {
+pub(crate) fn a_draining_backend_keeps_its_flows_and_gets_no_new_connection_of_a_pinned_client() -> Result<()>
+{
     let mut fixture = Fixture::new()?;
     let draining = fixture.connect(CLIENT, 4000)?;
     fixture.serve(draining, Serving::FLOWS);
