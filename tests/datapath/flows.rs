@@ -1,6 +1,9 @@
 //! When a flow is made, and what a packet of one does.
 
-use crate::fixture::{Fixture, Outcome, PORT, Seg, VIP_ANY, VIP4, VIP6, tcp, udp};
+use crate::{
+    fixture::{Fixture, Outcome, PORT, VIP_ANY, VIP4, VIP6},
+    frames::{Seg, tcp, udp},
+};
 use anyhow::{Result, ensure};
 use balancer_common::{reason::Reason, serve::Serving};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -8,14 +11,14 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 const CLIENT: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
 const CLIENT6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 7, 0, 0, 0, 0, 7);
 
-pub fn a_syn_makes_neither_a_flow_nor_a_pin() -> Result<()> {
+pub(crate) fn a_syn_makes_neither_a_flow_nor_a_pin() -> Result<()> {
     let mut fixture = Fixture::new()?;
     fixture.forwarded(&tcp(CLIENT, 4000, VIP4, PORT, Seg::syn(1)), Reason::NewMaglev)?;
     ensure!(fixture.flows().is_empty() && fixture.pins().is_empty());
     Ok(())
 }
 
-pub fn a_fitting_ack_makes_the_flow_and_the_pin() -> Result<()> {
+pub(crate) fn a_fitting_ack_makes_the_flow_and_the_pin() -> Result<()> {
     for client in [CLIENT.into(), std::net::IpAddr::from(CLIENT6)] {
         let mut fixture = Fixture::new()?;
         let backend = fixture.connect(client, 4000)?;
@@ -27,7 +30,7 @@ pub fn a_fitting_ack_makes_the_flow_and_the_pin() -> Result<()> {
     Ok(())
 }
 
-pub fn an_ack_beyond_the_window_makes_nothing() -> Result<()> {
+pub(crate) fn an_ack_beyond_the_window_makes_nothing() -> Result<()> {
     for seq in [1000, 1000 + 65_537, 5] {
         let mut fixture = Fixture::new()?;
         fixture.forwarded(&tcp(CLIENT, 4000, VIP4, PORT, Seg::syn(1000)), Reason::NewMaglev)?;
@@ -37,7 +40,7 @@ pub fn an_ack_beyond_the_window_makes_nothing() -> Result<()> {
     Ok(())
 }
 
-pub fn a_forged_ack_alone_makes_nothing_and_a_second_fitting_one_a_flow() -> Result<()> {
+pub(crate) fn a_forged_ack_alone_makes_nothing_and_a_second_fitting_one_a_flow() -> Result<()> {
     let mut fixture = Fixture::new()?;
     fixture.forwarded(&tcp(CLIENT, 4000, VIP4, PORT, Seg::ack(77)), Reason::UnknownMaglev)?;
     ensure!(fixture.flows().is_empty() && fixture.pins().is_empty());
@@ -46,7 +49,7 @@ pub fn a_forged_ack_alone_makes_nothing_and_a_second_fitting_one_a_flow() -> Res
     Ok(())
 }
 
-pub fn the_third_datagram_makes_a_flow() -> Result<()> {
+pub(crate) fn the_third_datagram_makes_a_flow() -> Result<()> {
     let mut fixture = Fixture::new()?;
     let frame = udp(CLIENT6, 4000, VIP6, PORT);
     let backend = fixture.forwarded(&frame, Reason::NewMaglev)?;
@@ -58,7 +61,7 @@ pub fn the_third_datagram_makes_a_flow() -> Result<()> {
     Ok(())
 }
 
-pub fn a_flow_stays_where_it_is_when_the_table_changes() -> Result<()> {
+pub(crate) fn a_flow_stays_where_it_is_when_the_table_changes() -> Result<()> {
     let mut fixture = Fixture::new()?;
     let backend = fixture.connect(CLIENT, 4000)?;
     let others: Vec<u16> = (1..=3).filter(|number| *number != backend).collect();
@@ -70,7 +73,7 @@ pub fn a_flow_stays_where_it_is_when_the_table_changes() -> Result<()> {
     Ok(())
 }
 
-pub fn six_first_connections_at_once_agree() -> Result<()> {
+pub(crate) fn six_first_connections_at_once_agree() -> Result<()> {
     let mut fixture = Fixture::new()?;
     let first = fixture.forwarded(&tcp(CLIENT, 4000, VIP4, PORT, Seg::syn(1)), Reason::NewMaglev)?;
     let others: Vec<u16> = (1..=3).filter(|number| *number != first).collect();
@@ -82,7 +85,7 @@ pub fn six_first_connections_at_once_agree() -> Result<()> {
     Ok(())
 }
 
-pub fn a_fin_closes_and_the_last_ack_does_not_revive() -> Result<()> {
+pub(crate) fn a_fin_closes_and_the_last_ack_does_not_revive() -> Result<()> {
     let mut fixture = Fixture::new()?;
     let backend = fixture.connect(CLIENT, 4000)?;
     fixture.forwarded(&tcp(CLIENT, 4000, VIP4, PORT, Seg::fin(1001)), Reason::Flow)?;
@@ -93,7 +96,7 @@ pub fn a_fin_closes_and_the_last_ack_does_not_revive() -> Result<()> {
     Ok(())
 }
 
-pub fn a_forged_fin_or_rst_costs_nothing() -> Result<()> {
+pub(crate) fn a_forged_fin_or_rst_costs_nothing() -> Result<()> {
     for forged in [Seg::fin(1001 + (1 << 31)), Seg::rst(1001 + (1 << 31)), Seg::rst(990)] {
         let mut fixture = Fixture::new()?;
         let backend = fixture.connect(CLIENT, 4000)?;
@@ -106,7 +109,7 @@ pub fn a_forged_fin_or_rst_costs_nothing() -> Result<()> {
     Ok(())
 }
 
-pub fn a_syn_on_an_established_flow_changes_nothing() -> Result<()> {
+pub(crate) fn a_syn_on_an_established_flow_changes_nothing() -> Result<()> {
     let mut fixture = Fixture::new()?;
     let backend = fixture.connect(CLIENT, 4000)?;
     ensure!(fixture.forwarded(&tcp(CLIENT, 4000, VIP4, PORT, Seg::syn(9)), Reason::SynOnFlow)? == backend);
@@ -114,7 +117,7 @@ pub fn a_syn_on_an_established_flow_changes_nothing() -> Result<()> {
     Ok(())
 }
 
-pub fn a_new_connection_replaces_a_closing_flow() -> Result<()> {
+pub(crate) fn a_new_connection_replaces_a_closing_flow() -> Result<()> {
     let mut fixture = Fixture::new()?;
     let backend = fixture.connect(CLIENT, 4000)?;
     fixture.forwarded(&tcp(CLIENT, 4000, VIP4, PORT, Seg::fin(1001)), Reason::Flow)?;
@@ -124,7 +127,7 @@ pub fn a_new_connection_replaces_a_closing_flow() -> Result<()> {
     Ok(())
 }
 
-pub fn a_flow_on_a_dead_backend_is_rehashed_and_its_client_pinned_anew() -> Result<()> {
+pub(crate) fn a_flow_on_a_dead_backend_is_rehashed_and_its_client_pinned_anew() -> Result<()> {
     let mut fixture = Fixture::new()?;
     let dead = fixture.connect(CLIENT, 4000)?;
     fixture.serve(dead, 0);
@@ -137,7 +140,7 @@ pub fn a_flow_on_a_dead_backend_is_rehashed_and_its_client_pinned_anew() -> Resu
     Ok(())
 }
 
-pub fn a_client_that_a_failure_moved_stays_although_its_backend_returned_before_the_flow_was_made()
+pub(crate) fn a_client_that_a_failure_moved_stays_although_its_backend_returned_before_the_flow_was_made()
 -> Result<()> {
     let mut fixture = Fixture::new()?;
     let frame = |port| udp(CLIENT, port, VIP4, PORT);
@@ -154,7 +157,8 @@ pub fn a_client_that_a_failure_moved_stays_although_its_backend_returned_before_
     Ok(())
 }
 
-pub fn a_draining_backend_keeps_its_flows_and_gets_no_new_connection_of_a_pinned_client() -> Result<()> {
+pub(crate) fn a_draining_backend_keeps_its_flows_and_gets_no_new_connection_of_a_pinned_client() -> Result<()>
+{
     let mut fixture = Fixture::new()?;
     let draining = fixture.connect(CLIENT, 4000)?;
     fixture.serve(draining, Serving::FLOWS);
@@ -165,7 +169,7 @@ pub fn a_draining_backend_keeps_its_flows_and_gets_no_new_connection_of_a_pinned
     Ok(())
 }
 
-pub fn a_backend_that_is_being_checked_keeps_its_pins() -> Result<()> {
+pub(crate) fn a_backend_that_is_being_checked_keeps_its_pins() -> Result<()> {
     let mut fixture = Fixture::new()?;
     let checking = fixture.connect(CLIENT, 4000)?;
     fixture.serve(checking, Serving::FLOWS | Serving::KEEPS_PINS);
@@ -174,7 +178,7 @@ pub fn a_backend_that_is_being_checked_keeps_its_pins() -> Result<()> {
     Ok(())
 }
 
-pub fn nobody_to_serve_is_a_counted_drop() -> Result<()> {
+pub(crate) fn nobody_to_serve_is_a_counted_drop() -> Result<()> {
     let mut fixture = Fixture::new()?;
     for number in 1..=3 {
         fixture.serve(number, 0);
@@ -184,7 +188,7 @@ pub fn nobody_to_serve_is_a_counted_drop() -> Result<()> {
     Ok(())
 }
 
-pub fn ports_of_a_wildcard_listener_are_different_flows() -> Result<()> {
+pub(crate) fn ports_of_a_wildcard_listener_are_different_flows() -> Result<()> {
     let mut fixture = Fixture::new()?;
     for port in [80, 8080] {
         fixture.run(&tcp(CLIENT, 4000, VIP_ANY, port, Seg::syn(1)))?;

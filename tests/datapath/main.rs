@@ -1,9 +1,22 @@
 //! Packets through the loaded program, by `BPF_PROG_TEST_RUN`.
 
+mod addressing;
 mod fixture;
 mod flows;
+mod forwarding;
+mod frames;
+mod icmp;
+mod malformed;
+mod object;
+mod random;
+mod two_worlds;
+mod world;
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use std::process::ExitCode;
+
+/// Tests at once, unless the command line says otherwise.
+const THREADS: usize = 6;
 
 macro_rules! trials {
     ($($module:ident::$test:ident),* $(,)?) => {
@@ -13,11 +26,24 @@ macro_rules! trials {
     };
 }
 
-fn main() {
-    let arguments = Arguments::from_args();
-    let privileged = nix::unistd::geteuid().is_root();
-    let required = std::env::var_os("BALANCER_REQUIRE_PRIVILEGED").is_some();
-    let trials = trials![
+fn trials() -> Vec<Trial> {
+    trials![
+        addressing::a_frame_for_another_mac_address_passes,
+        addressing::a_frame_that_came_in_by_an_interface_that_is_not_ours_passes,
+        addressing::what_is_for_no_service_address_passes,
+        addressing::what_is_for_no_service_port_or_protocol_passes,
+        addressing::arp_and_neighbour_discovery_pass,
+        addressing::an_exact_port_beats_the_wildcard,
+        addressing::affinity_by_connection_spreads_one_client_and_pins_nobody,
+        addressing::affinity_by_client_keeps_every_connection_of_one_client_together,
+        addressing::addresses_of_one_v6_prefix_share_a_pin_and_others_do_not,
+        forwarding::only_the_mac_addresses_change,
+        forwarding::a_forwarded_packet_is_counted_at_its_backend,
+        forwarding::one_and_two_vlan_tags_are_kept,
+        forwarding::three_vlan_tags_pass,
+        forwarding::a_backend_whose_mac_address_is_not_known_gets_nothing,
+        forwarding::a_backend_behind_another_interface_is_redirected_to,
+        forwarding::a_backend_behind_an_interface_that_is_gone_gets_nothing,
         flows::a_syn_makes_neither_a_flow_nor_a_pin,
         flows::a_fitting_ack_makes_the_flow_and_the_pin,
         flows::an_ack_beyond_the_window_makes_nothing,
@@ -35,7 +61,43 @@ fn main() {
         flows::a_backend_that_is_being_checked_keeps_its_pins,
         flows::nobody_to_serve_is_a_counted_drop,
         flows::ports_of_a_wildcard_listener_are_different_flows,
-    ];
-    let trials = trials.into_iter().map(|trial| trial.with_ignored_flag(!privileged && !required));
-    libtest_mimic::run(&arguments, trials.collect()).exit();
+        icmp::an_error_about_a_known_flow_reaches_its_backend_and_writes_nothing,
+        icmp::an_error_about_an_embryonic_connection_reaches_its_backend,
+        icmp::an_error_about_an_unknown_flow_goes_by_the_clients_pin,
+        icmp::an_error_about_an_unknown_client_goes_by_maglev_and_writes_nothing,
+        icmp::an_error_that_quotes_a_packet_of_another_address_passes,
+        icmp::echo_and_other_messages_pass,
+        icmp::an_error_whose_quote_is_cut_before_the_ports_passes,
+        icmp::an_error_about_no_service_port_or_protocol_passes,
+        malformed::ipv4_options_of_every_length_are_skipped,
+        malformed::an_ip_header_that_contradicts_itself_is_refused,
+        malformed::an_ip_length_that_cannot_be_is_refused,
+        malformed::a_tcp_header_that_contradicts_itself_is_refused,
+        malformed::tcp_flags_that_no_connection_sends_are_refused,
+        malformed::a_udp_header_that_contradicts_itself_is_refused,
+        malformed::a_frame_that_is_cut_off_is_never_forwarded,
+        malformed::what_pads_a_frame_is_no_part_of_the_packet,
+        malformed::ipv6_extension_headers_are_skipped,
+        malformed::an_extension_chain_that_is_too_long_or_cut_is_refused,
+        malformed::fragments_are_refused_the_first_one_too,
+        object::the_verifier_looks_at_no_more_instructions_than_the_budget,
+        two_worlds::kernel_and_host_treat_random_packets_alike,
+    ]
+}
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // Loading mostly waits: for the kernel's clock, and for readers to leave the tables.
+    arguments.test_threads.get_or_insert(THREADS);
+    let privileged = nix::unistd::geteuid().is_root();
+    let required = std::env::var_os("BALANCER_REQUIRE_PRIVILEGED").is_some();
+    let trials = trials().into_iter().map(|trial| trial.with_ignored_flag(!privileged && !required));
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    match fixture::aborts() {
+        0 => conclusion.exit_code(),
+        aborts => {
+            eprintln!("the program returned XDP_ABORTED for {aborts} frames, and must never");
+            ExitCode::FAILURE
+        }
+    }
 }
