@@ -52,11 +52,14 @@ impl Hash<'_> {
         Self { sum: self.sum.wrapping_add(product), ..self }
     }
 
-    /// The upper half of the sum alone, strongly universal: for keys that no stranger chooses.
+    /// A short hash for keys that no stranger chooses, one for each `seed`: multiply-shift (Dietzfelbinger et al., "A
+    /// reliable randomized algorithm for the closest-pair problem", 1997). The seed must be a factor: one that is
+    /// added moves all keys alike, and never parts two that lie close.
     #[inline(always)]
     #[must_use]
-    pub const fn finish_short(self) -> u32 {
-        (self.sum >> 32) as u32
+    pub const fn finish_short(self, seed: u32) -> u32 {
+        let factor = (seed as u64) << 1 | 1;
+        (self.sum.wrapping_mul(factor) >> 32) as u32
     }
 
     /// The 64-bit hash.
