@@ -5,7 +5,8 @@
 
 use super::{
     backend,
-    bucket::{self, Evict, Inserted, KeyOf},
+    bucket::{self, KeyOf},
+    insert::{Evict, Inserted, insert},
     key::Slots,
     service,
     words::{PinWord, SlotWord},
@@ -71,7 +72,7 @@ pub fn note_tentative<F: Family, E: Env>(env: &E, key: &KeyOf<F::Tentative>, bac
         place.change::<F::PinSlots>(word);
         return;
     }
-    bucket::insert::<F::Tentative, E, _>(env, hash, key, word, 0, &super::flow::OldestGivesWay);
+    insert::<F::Tentative, E, _>(env, hash, key, word, 0, &super::flow::OldestGivesWay);
 }
 
 /// Counts a new flow to `backend` in its client's pin, which is made if there is none, and otherwise left as it is,
@@ -116,7 +117,7 @@ pub fn hold<F: Family, E: Env>(
 
 #[inline(always)]
 fn create<F: Family, E: Env>(env: &E, hash: u64, key: &KeyOf<F::Pins>, word: PinWord) -> bool {
-    match bucket::insert::<F::Pins, E, _>(env, hash, key, word, 0, &EvictPins) {
+    match insert::<F::Pins, E, _>(env, hash, key, word, 0, &EvictPins) {
         Inserted::New(_) => true,
         Inserted::Existing(mut place) => {
             // Six first connections at once: the pin that won stays; this flow is counted in it.
@@ -124,6 +125,8 @@ fn create<F: Family, E: Env>(env: &E, hash: u64, key: &KeyOf<F::Pins>, word: Pin
             let new = place.word.with_live(place.word.live() + u16::from(counted));
             place.change::<F::PinSlots>(new) && counted
         }
+        // The connection that makes the pin is another one: this flow does without.
+        Inserted::Busy => false,
         Inserted::Full => {
             env.gauge(Gauge::PinsLost, 1);
             false
