@@ -263,7 +263,9 @@ pub fn record<F: Family, E: Steps>(env: &E, key: &KeyOf<F::Flows>, word: u64, ac
     let hash = F::FlowSlots::hash(key, &env.settings().index_key);
     if let Some(mut old) = bucket::find::<F::Flows, E>(env, hash, key) {
         let before = old.word;
-        if !old.change::<F::FlowSlots>(word.in_slot_of(before)) {
+        // Equal but for the pin: another CPU has just made the same flow.
+        let made = before.with_counted(word.counted()).bits() == word.in_slot_of(before).bits();
+        if made || !old.change::<F::FlowSlots>(word.in_slot_of(before)) {
             return false;
         }
         F::FlowSlots::write_hint(old.line, old.slot, ack);

@@ -7,6 +7,7 @@ mod entry;
 mod expiry;
 mod flags;
 mod refresh;
+mod walks;
 
 use crate::world::TestLine;
 use balancer_common::table::line::Line;
