@@ -18,6 +18,8 @@ use crate::{
 
 /// Tries of a change that another CPU may win meanwhile.
 const TRIES: u32 = 3;
+/// Tries of a release: one that is lost for good would hold the pin for ever. Each needs another CPU that won.
+const RELEASE_TRIES: u32 = 64;
 
 /// The backend that a client is pinned to, valid or not, and whether the pin is to be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,7 +142,7 @@ pub fn release<F: Family, E: Env>(env: &E, key: &KeyOf<F::Pins>) {
     let hash = F::PinSlots::hash(key, &env.settings().index_key);
     let now = env.now().pin;
     let Some(mut place) = bucket::find::<F::Pins, E>(env, hash, key) else { return };
-    for _ in 0..TRIES {
+    for _ in 0..RELEASE_TRIES {
         let old = place.word;
         let new = old.with_live(old.live().saturating_sub(1)).with_seen(now);
         if place.change::<F::PinSlots>(new) || !place.reload::<F::PinSlots>() {

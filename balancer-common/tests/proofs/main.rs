@@ -6,6 +6,7 @@
 mod audit;
 mod model;
 mod sweeper;
+mod threads;
 mod world;
 
 /// Whether this run may take minutes: `BALANCER_LONG=1`.

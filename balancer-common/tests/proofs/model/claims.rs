@@ -2,17 +2,14 @@
 
 use super::{
     MANY, ModelLine,
-    entry::{find, flow, insert},
+    entry::{flow, free, insert},
     explore,
 };
 use crate::{
     audit,
     world::{Addresses, Cpu, Shape, World},
 };
-use balancer_common::{
-    table::bucket,
-    walk::family::{V4, V6},
-};
+use balancer_common::walk::family::{V4, V6};
 use shuttle::thread;
 use std::sync::Arc;
 
@@ -32,8 +29,7 @@ fn one_key<F: Addresses>(cpus: u16, others: u32, free_first: bool) {
         .collect();
     if free_first {
         // A place that is lower than those of some claims: the later claim may be the lower one.
-        let place = find::<F>(&agent, 1).expect("nobody else frees it");
-        assert!(bucket::free::<F::FlowSlots, _>(place.line, place.slot, place.word));
+        free::<F>(&agent, 1);
     }
     let outcomes: Vec<_> = threads.into_iter().map(|thread| thread.join().expect("no CPU panics")).collect();
     let published = audit::flow_words::<F, _>(&world, &flow::<F>(0));

@@ -48,3 +48,10 @@ pub(super) fn find<F: Addresses>(
     let key = flow::<F>(client);
     bucket::find::<F::Flows, _>(cpu, F::FlowSlots::hash(&key, &cpu.settings().index_key), &key)
 }
+
+/// Frees a client's flow, which nobody else frees; a refresh or a flag of the bucket may come between.
+pub(super) fn free<F: Addresses>(cpu: &Cpu<ModelLine>, client: u32) {
+    while let Some(place) = find::<F>(cpu, client) {
+        bucket::free::<F::FlowSlots, _>(place.line, place.slot, place.word);
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::{
     MANY, ModelLine,
-    entry::{find, insert},
+    entry::{find, free, insert},
     explore,
 };
 use crate::{
@@ -11,8 +11,8 @@ use crate::{
     world::{Addresses, Counts, Cpu, Shape, World, sizes},
 };
 use balancer_common::{
-    table::{bucket, key::Slots as _, words::SlotWord as _},
-    walk::family::{V4, V6},
+    table::{key::Slots as _, words::SlotWord as _},
+    walk::family::{Flows4, V4, V6},
 };
 use shuttle::thread;
 use std::sync::Arc;
@@ -24,8 +24,7 @@ fn stale_flag<F: Addresses>(world: &Arc<World<ModelLine>>) {
     let cpu = Cpu::new(world);
     let full = F::FlowSlots::COUNT as u32;
     (0..=full).for_each(|client| assert!(insert::<F>(&cpu, client, 1).is_some()));
-    let beyond = find::<F>(&cpu, full).expect("the overflow takes it");
-    assert!(bucket::free::<F::FlowSlots, _>(beyond.line, beyond.slot, beyond.word));
+    free::<F>(&cpu, full);
 }
 
 fn insert_against_the_sweeper<F: Addresses>() {
@@ -62,13 +61,9 @@ fn an_overflow_flag_that_nobody_needs_is_cleared() {
     super::once(|| {
         let world = Arc::new(World::<ModelLine>::of::<V4>(ONE_BUCKET));
         stale_flag::<V4>(&world);
-        let flagged = || {
-            entries::<balancer_common::walk::family::Flows4, _>(&world)
-                .iter()
-                .any(|one| one.word.overflowed())
-        };
+        let flagged = || entries::<Flows4, _>(&world).iter().any(|one| one.word.overflowed());
         assert!(flagged());
-        sweeper::clear_overflow_flags::<balancer_common::walk::family::Flows4, _>(&Cpu::new(&world));
+        sweeper::clear_overflow_flags::<Flows4, _>(&Cpu::new(&world));
         assert!(!flagged());
     });
 }

@@ -2,7 +2,7 @@
 
 use super::{
     MANY, ModelLine,
-    entry::{find, flow, insert},
+    entry::{find, flow, free, insert},
     explore,
 };
 use crate::{
@@ -10,7 +10,10 @@ use crate::{
     world::{Addresses, Cpu, Shape, World, sizes},
 };
 use balancer_common::{
-    table::{bucket, key::Slots},
+    table::{
+        bucket,
+        key::{FlowSlots4, Slots},
+    },
     walk::family::{V4, V6},
 };
 use shuttle::thread;
@@ -41,10 +44,7 @@ fn refresh_against_reuse<F: Addresses>() {
         })
         .collect();
     let reuse = thread::spawn(move || {
-        let place = find::<F>(&cpu, 0).expect("nobody else frees it");
-        let (line, slot) = (place.line, place.slot);
-        // A refresh may come between: then the slot is freed at the next try.
-        while !find::<F>(&cpu, 0).is_some_and(|now| bucket::free::<F::FlowSlots, _>(line, slot, now.word)) {}
+        free::<F>(&cpu, 0);
         insert::<F>(&cpu, 9, 2)
     });
     packets.into_iter().for_each(|packet| packet.join().expect("the packets' CPUs do not panic"));
@@ -72,8 +72,7 @@ fn look_ups_against_reuse<F: Addresses>() {
         assert!(found.is_none_or(|backend| backend == 1), "a look-up returned the entry of another key");
     });
     for (client, next, backend) in [(0, 9, 2), (9, 0, 1)] {
-        let place = find::<F>(&cpu, client).expect("nobody else frees it");
-        assert!(bucket::free::<F::FlowSlots, _>(place.line, place.slot, place.word));
+        free::<F>(&cpu, client);
         assert!(insert::<F>(&cpu, next, backend).is_some());
     }
     packet.join().expect("the packet's CPU does not panic");
@@ -97,13 +96,11 @@ fn a_word_that_is_256_claims_of_its_slot_old_passes_for_the_current_one() {
         let (line, slot, word) = (stale.line, stale.slot, stale.word);
         for claims in 1..=256_u32 {
             let last = find::<V4>(&cpu, claims - 1).expect("it was inserted in the round before");
-            assert!(bucket::free::<<V4 as balancer_common::walk::family::Family>::FlowSlots, _>(
-                line, slot, last.word
-            ));
+            assert!(bucket::free::<FlowSlots4, _>(line, slot, last.word));
             let (now, _) = insert::<V4>(&cpu, claims, 1).expect("a slot is free");
             assert_eq!(now == word, claims == 256, "after {claims} claims");
             let seen = word.with_seen(word.seen() + 1);
-            let changed = stale.change::<<V4 as balancer_common::walk::family::Family>::FlowSlots>(seen);
+            let changed = stale.change::<FlowSlots4>(seen);
             assert_eq!(changed, claims == 256, "after {claims} claims");
         }
     });

@@ -1,6 +1,6 @@
 //! Whole walks: what the packets of one connection, or of one client, come to on several CPUs.
 
-use super::{ModelLine, SOME, explore};
+use super::{MANY, ModelLine, SOME, explore};
 use crate::{
     audit, sweeper,
     world::{Addresses, Counts, Cpu, FLOW_TICK, Shape, World, sizes},
@@ -55,6 +55,10 @@ fn opened(counts: &Counts) -> u64 {
     (1..=2).map(|backend| counts.of(backend, Transition::Opened)).sum()
 }
 
+fn live(counts: &Counts) -> i64 {
+    (1..=2).map(|backend| counts.live(backend)).sum()
+}
+
 /// The packet that completes a handshake comes twice, on two CPUs.
 fn promoted_twice<F: Addresses>() {
     let ack = F::tcp(1, 4000, TcpFlags::ACK, 100);
@@ -69,21 +73,34 @@ fn a_connection_that_two_cpus_promote_is_opened_once() {
     explore(SOME, promoted_twice::<V6>);
 }
 
+/// The same segment of a client's connections.
+fn of_each(connections: u16, flags: u8, seq: u32) -> Vec<Segment<u32>> {
+    (0..connections).map(|i| V4::tcp(1, 4000 + i, flags, seq)).collect()
+}
+
 /// Three connections of a client become flows at once, on three CPUs.
 #[test]
 fn the_first_flows_of_a_client_are_counted_in_one_pin() {
     explore(SOME, || {
-        let flags = [TcpFlags::SYN, TcpFlags::ACK];
-        let [syns, acks] =
-            flags.map(|flags| (0..3).map(|i| V4::tcp(1, 4000 + i, flags, 99)).collect::<Vec<_>>());
-        let acks = acks.into_iter().map(|ack| Segment { seq: 100, ..ack }).collect();
         let shape = Shape { flows: sizes(2, 1, 2), ..Shape::TINY };
-        let (decisions, counts) = send::<V4>(shape, &syns, acks);
+        let syns = of_each(3, TcpFlags::SYN, 99);
+        let (decisions, counts) = send::<V4>(shape, &syns, of_each(3, TcpFlags::ACK, 100));
         assert!(
             decisions.iter().all(|one| one.backend() == decisions[0].backend()),
             "one client, two backends"
         );
         assert_eq!(opened(&counts), 3);
+    });
+}
+
+/// Six flows of a client end at once: the pin hears of every end, however often its exchange is beaten.
+#[test]
+fn the_last_flows_of_a_client_all_leave_its_pin() {
+    explore(MANY, || {
+        let shape = Shape { flows: sizes(4, 1, 4), ..Shape::TINY };
+        let handshakes = [of_each(6, TcpFlags::SYN, 99), of_each(6, TcpFlags::ACK, 100)].concat();
+        let (_, counts) = send::<V4>(shape, &handshakes, of_each(6, TcpFlags::RST, 101));
+        assert_eq!((opened(&counts), live(&counts)), (6, 0));
     });
 }
 
