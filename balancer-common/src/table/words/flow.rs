@@ -56,6 +56,8 @@ impl FlowWord {
     const COUNTED: u8 = 2;
     const DOUBTED: u8 = 4;
     const BUCKET: u8 = Self::OVERFLOWED | Self::DOUBTED;
+    /// Flow ticks that a last-seen may be ahead of the clock: about a minute.
+    const AHEAD: u16 = 16;
 }
 
 impl FlowWord {
@@ -94,11 +96,13 @@ impl FlowWord {
         self.with_flags(if counted { others | Self::COUNTED } else { others })
     }
 
-    /// Flow ticks since its last packet.
+    /// Flow ticks since its last packet. A last-seen that is a little ahead of the clock counts as now: the agent reads
+    /// the time on its own, and one CPU a moment after another.
     #[inline(always)]
     #[must_use]
     pub const fn idle(self, now: u16) -> u16 {
-        now.wrapping_sub(self.seen())
+        let idle = now.wrapping_sub(self.seen());
+        if idle > u16::MAX - Self::AHEAD { 0 } else { idle }
     }
 }
 

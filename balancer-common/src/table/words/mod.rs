@@ -121,4 +121,14 @@ mod tests {
         assert_eq!(FlowWord(0).with_seen(0xffff).idle(1), 2);
         assert_eq!(PinWord::published(1, 0, PIN_CLOCK_MASK).idle(1), 2);
     }
+
+    #[test]
+    fn a_last_seen_that_is_a_moment_ahead_of_the_clock_is_now() {
+        assert_eq!((FlowWord(0).with_seen(5).idle(4), FlowWord(0).with_seen(0).idle(0xffff)), (0, 0));
+        assert_eq!(
+            (PinWord::published(1, 0, 5).idle(4), PinWord::published(1, 0, 0).idle(PIN_CLOCK_MASK)),
+            (0, 0)
+        );
+        assert_eq!(FlowWord(0).with_seen(0).idle(40_000), 40_000);
+    }
 }

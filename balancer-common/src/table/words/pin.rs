@@ -17,6 +17,8 @@ impl PinWord {
     const OVERFLOWED: u8 = 1;
     const DOUBTED: u8 = 2;
     const BUCKET: u8 = Self::OVERFLOWED | Self::DOUBTED;
+    /// Pin ticks that a last-seen may be ahead of the clock: about a minute.
+    const AHEAD: u32 = 256;
 
     field!(/// Number of its backend.
         backend, with_backend: u16, 0, 16);
@@ -38,11 +40,12 @@ impl PinWord {
         Self(0).with_backend(backend).with_live(live).with_seen(seen).with_phase_bits(PIN_PUBLISHED)
     }
 
-    /// Pin ticks since it was last seen.
+    /// Pin ticks since it was last seen; 0 if that is a little ahead of the clock, see [`FlowWord::idle`](super::FlowWord::idle).
     #[inline(always)]
     #[must_use]
     pub const fn idle(self, now: u32) -> u32 {
-        now.wrapping_sub(self.seen()) & PIN_CLOCK_MASK
+        let idle = now.wrapping_sub(self.seen()) & PIN_CLOCK_MASK;
+        if idle > PIN_CLOCK_MASK - Self::AHEAD { 0 } else { idle }
     }
 
     /// Whether it has run out: no flow holds it, and the timeout (in pin ticks) has passed.
