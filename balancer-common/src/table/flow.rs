@@ -1,7 +1,8 @@
 //! Flows: when one runs out, and what has to be counted when it ends.
 
 use super::{
-    bucket::{Evict, KeyOf},
+    bucket::KeyOf,
+    insert::Evict,
     listener::{self, Listener, TimeoutTicks},
     pin,
     words::{FlowState, FlowWord},

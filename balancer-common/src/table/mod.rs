@@ -5,10 +5,12 @@
 pub mod backend;
 pub mod bucket;
 pub mod flow;
+pub mod insert;
 pub mod interface;
 pub mod key;
 pub mod line;
 pub mod listener;
+pub mod overflow;
 pub mod pin;
 pub mod service;
 pub mod words;

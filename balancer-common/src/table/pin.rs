@@ -5,7 +5,8 @@
 
 use super::{
     backend,
-    bucket::{self, Evict, Inserted, KeyOf},
+    bucket::{self, KeyOf},
+    insert::{Evict, Inserted, insert},
     key::Slots,
     service,
     words::{PinWord, SlotWord},
@@ -17,6 +18,8 @@ use crate::{
 
 /// Tries of a change that another CPU may win meanwhile.
 const TRIES: u32 = 3;
+/// Tries of a release: one that is lost for good would hold the pin for ever. Each needs another CPU that won.
+const RELEASE_TRIES: u32 = 64;
 
 /// The backend that a client is pinned to, valid or not, and whether the pin is to be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +74,7 @@ pub fn note_tentative<F: Family, E: Env>(env: &E, key: &KeyOf<F::Tentative>, bac
         place.change::<F::PinSlots>(word);
         return;
     }
-    bucket::insert::<F::Tentative, E, _>(env, hash, key, word, 0, &super::flow::OldestGivesWay);
+    insert::<F::Tentative, E, _>(env, hash, key, word, 0, &super::flow::OldestGivesWay);
 }
 
 /// Counts a new flow to `backend` in its client's pin, which is made if there is none, and otherwise left as it is,
@@ -116,7 +119,7 @@ pub fn hold<F: Family, E: Env>(
 
 #[inline(always)]
 fn create<F: Family, E: Env>(env: &E, hash: u64, key: &KeyOf<F::Pins>, word: PinWord) -> bool {
-    match bucket::insert::<F::Pins, E, _>(env, hash, key, word, 0, &EvictPins) {
+    match insert::<F::Pins, E, _>(env, hash, key, word, 0, &EvictPins) {
         Inserted::New(_) => true,
         Inserted::Existing(mut place) => {
             // Six first connections at once: the pin that won stays; this flow is counted in it.
@@ -124,6 +127,8 @@ fn create<F: Family, E: Env>(env: &E, hash: u64, key: &KeyOf<F::Pins>, word: Pin
             let new = place.word.with_live(place.word.live() + u16::from(counted));
             place.change::<F::PinSlots>(new) && counted
         }
+        // The connection that makes the pin is another one: this flow does without.
+        Inserted::Busy => false,
         Inserted::Full => {
             env.gauge(Gauge::PinsLost, 1);
             false
@@ -137,7 +142,7 @@ pub fn release<F: Family, E: Env>(env: &E, key: &KeyOf<F::Pins>) {
     let hash = F::PinSlots::hash(key, &env.settings().index_key);
     let now = env.now().pin;
     let Some(mut place) = bucket::find::<F::Pins, E>(env, hash, key) else { return };
-    for _ in 0..TRIES {
+    for _ in 0..RELEASE_TRIES {
         let old = place.word;
         let new = old.with_live(old.live().saturating_sub(1)).with_seen(now);
         if place.change::<F::PinSlots>(new) || !place.reload::<F::PinSlots>() {

@@ -17,8 +17,9 @@ use crate::{
     reason::Reason,
     table::{
         backend,
-        bucket::{self, Inserted, KeyOf, Place},
+        bucket::{self, KeyOf, Place},
         flow::{self, EvictFlows, OldestGivesWay},
+        insert::{Inserted, insert},
         key::Slots,
         listener::Listener,
         pin,
@@ -108,7 +109,7 @@ fn first<F: Family, E: Steps>(
         let word = first_word::<F>(segment).with_backend(decision.backend()).with_seen(env.now().flow);
         let word = if listener.wildcard() { word.with_dport(segment.dport) } else { word };
         let hash = F::FlowSlots::hash(key, &env.settings().index_key);
-        bucket::insert::<F::Embryonic, E, _>(env, hash, key, word, first_hint::<F>(segment), &OldestGivesWay);
+        insert::<F::Embryonic, E, _>(env, hash, key, word, first_hint::<F>(segment), &OldestGivesWay);
     }
     decision
 }
@@ -235,7 +236,6 @@ fn make_flow<F: Family, E: Steps>(
     if counted {
         env.release_pin::<F>(key);
     }
-    env.gauge(F::UNTRACKED, 1);
     false
 }
 
@@ -263,7 +263,9 @@ pub fn record<F: Family, E: Steps>(env: &E, key: &KeyOf<F::Flows>, word: u64, ac
     let hash = F::FlowSlots::hash(key, &env.settings().index_key);
     if let Some(mut old) = bucket::find::<F::Flows, E>(env, hash, key) {
         let before = old.word;
-        if !old.change::<F::FlowSlots>(word.in_slot_of(before)) {
+        // Equal but for the pin: another CPU has just made the same flow.
+        let made = before.with_counted(word.counted()).bits() == word.in_slot_of(before).bits();
+        if made || !old.change::<F::FlowSlots>(word.in_slot_of(before)) {
             return false;
         }
         F::FlowSlots::write_hint(old.line, old.slot, ack);
@@ -271,5 +273,12 @@ pub fn record<F: Family, E: Steps>(env: &E, key: &KeyOf<F::Flows>, word: u64, ac
         return true;
     }
     let evict = EvictFlows::<F>(PhantomData);
-    matches!(bucket::insert::<F::Flows, E, _>(env, hash, key, word, ack, &evict), Inserted::New(_))
+    match insert::<F::Flows, E, _>(env, hash, key, word, ack, &evict) {
+        Inserted::New(_) => true,
+        Inserted::Existing(_) | Inserted::Busy => false,
+        Inserted::Full => {
+            env.gauge(F::UNTRACKED, 1);
+            false
+        }
+    }
 }

@@ -13,6 +13,7 @@ use balancer_common::{
         flow::{self, EvictExpired},
         key::Slots,
         line::Line,
+        overflow,
         pin::{EvictPins, PinService},
         service,
         words::{FlowWord, Phase, PinWord, SlotWord},
@@ -177,26 +178,18 @@ fn service_is_gone(tables: &Tables, number: u16) -> bool {
 fn clear_overflow_flags<T: Table>(tables: &Tables) {
     let main = T::main(&tables.settings) as usize;
     let lines = &tables.lines(T::ID)[..main];
-    let flagged: Vec<usize> = lines
-        .iter()
-        .enumerate()
-        .filter(|(_, line)| WordOf::<T>::from_bits(line.load(T::Slots::word(0))).overflowed())
-        .map(|(index, _)| index)
-        .collect();
+    let mut flagged = Vec::new();
+    for (index, line) in lines.iter().enumerate() {
+        if overflow::doubt_overflowed::<T::Slots, _>(line) {
+            flagged.push(index);
+        }
+    }
     if flagged.is_empty() {
         return;
     }
-    let Some(before) = owners::<T>(tables) else { return };
-    let stale: Vec<usize> = flagged.into_iter().filter(|index| !before.contains(index)).collect();
-    for index in &stale {
-        bucket::set_overflowed::<T::Slots, _>(&lines[*index], false);
-    }
-    // An insert that went into the overflow meanwhile may have relied on a flag that is cleared now.
-    let after = owners::<T>(tables);
-    for index in &stale {
-        if after.as_ref().is_none_or(|owners| owners.contains(index)) {
-            bucket::set_overflowed::<T::Slots, _>(&lines[*index], true);
-        }
+    let Some(owners) = owners::<T>(tables) else { return };
+    for index in flagged.into_iter().filter(|index| !owners.contains(index)) {
+        overflow::clear_doubted::<T::Slots, _>(&lines[index]);
     }
 }
 

@@ -1,0 +1,391 @@
+//! A world on the host: one service over tables of any size, a clock that the test moves, and CPUs with counters of
+//! their own.
+
+use balancer_common::{
+    env::{Env, Transition},
+    hash::HashKey,
+    maglev::{self, Entrant, Walk},
+    parse::transport::{Segment, TcpFlags},
+    reason::Reason,
+    serve::Serving,
+    settings::{Settings, Sizes},
+    state::{AffinityBy, Proto},
+    table::{
+        NUMBERS_PER_LINE, TableId, backend,
+        line::{HostLine, Line},
+        listener::{ListenerEntry, ListenerKey, Root, TimeoutTicks, WideAddress, wide4},
+        service::{self, MaglevRoot, maglev_lines},
+    },
+    walk::{
+        family::{Family, V4, V6},
+        steps::Steps,
+    },
+};
+use std::{
+    cell::Cell,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// Backend numbers that the counters have room for, 0 included.
+pub(crate) const BACKENDS: usize = 8;
+/// Number of the one service.
+pub(crate) const SERVICE: u16 = 1;
+/// Port of the listeners that have one.
+pub(crate) const PORT: u16 = 443;
+/// Pin ticks that an idle pin lives; a pin tick is a jiffy.
+pub(crate) const AFFINITY: u32 = 200;
+/// Jiffies of a flow tick.
+pub(crate) const FLOW_TICK: u64 = 1 << FLOW_TICK_SHIFT;
+/// Timeouts in flow ticks.
+pub(crate) const TIMEOUTS: TimeoutTicks = TimeoutTicks { syn: 4, established: 12, closing: 2, udp: 6 };
+
+const FLOW_TICK_SHIFT: u32 = 4;
+const MAGLEV: u32 = 251;
+const ALL: u8 = Serving::FLOWS | Serving::PINNED | Serving::NEW;
+
+/// A line of a test's tables.
+pub(crate) trait TestLine: Line + Sized {
+    /// A line that CPUs contend for.
+    fn shared() -> Self;
+    /// A line that only the agent writes.
+    fn fixed() -> Self;
+}
+
+impl TestLine for HostLine {
+    fn shared() -> Self {
+        Self::default()
+    }
+
+    fn fixed() -> Self {
+        Self::default()
+    }
+}
+
+/// How large a world is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// Lines of the tables of both families.
+    pub(crate) flows: Sizes,
+    /// Lines of the pin tables of both families.
+    pub(crate) pins: Sizes,
+    /// Backends, numbered from 1.
+    pub(crate) backends: u16,
+    /// Fresh flows, and UDP flows, of a family at most.
+    pub(crate) bound: u32,
+}
+
+impl Shape {
+    /// A world of two buckets and one of overflow in each table.
+    pub(crate) const TINY: Self =
+        Self { flows: sizes(2, 1, 1), pins: sizes(2, 1, 1), backends: 2, bound: 1000 };
+}
+
+/// Sizes of a table.
+pub(crate) const fn sizes(main: u32, overflow: u32, small: u32) -> Sizes {
+    Sizes { main, overflow, small, reserved: 0 }
+}
+
+/// The tables that every CPU sees.
+#[derive(Debug)]
+pub(crate) struct World<L> {
+    settings: Settings,
+    tables: Vec<Vec<L>>,
+    jiffies: AtomicU64,
+}
+
+impl<L: TestLine> World<L> {
+    /// One service on four listeners, with backends that take everything.
+    pub(crate) fn new(shape: Shape) -> Self {
+        Self::with(shape, true, true)
+    }
+
+    /// As [`World::new`], with tables of one family only.
+    pub(crate) fn of<F: Family>(shape: Shape) -> Self {
+        Self::with(shape, F::IS_V4, !F::IS_V4)
+    }
+
+    fn with(shape: Shape, v4: bool, v6: bool) -> Self {
+        let settings = Settings {
+            index_key: HashKey::from_seed(&[1; 16]),
+            maglev_key: HashKey::from_seed(&[9; 16]),
+            flows4: shape.flows,
+            flows6: shape.flows,
+            pins4: shape.pins,
+            pins6: shape.pins,
+            flow_tick_shift: FLOW_TICK_SHIFT,
+            pin_tick_shift: 0,
+            fresh_limit: shape.bound,
+            udp_limit: shape.bound,
+        };
+        let tables = TableId::ALL.iter().map(|table| table_lines(*table, &shape, v4, v6)).collect();
+        let mut world = Self { settings, tables, jiffies: AtomicU64::new(1000 * FLOW_TICK) };
+        world.fill(shape.backends);
+        world
+    }
+
+    fn fill(&mut self, backends: u16) {
+        for number in 1..=backends {
+            self.serve(number, ALL);
+        }
+        let service = self.at(TableId::Services, usize::from(SERVICE));
+        service.store(service::WORD_AFFINITY, u64::from(AFFINITY));
+        service.store(service::WORD_ROOT, MaglevRoot { current: 1, previous: 0 }.bits());
+        for (slot, number) in maglev_table(backends).into_iter().enumerate() {
+            let line = self.at(TableId::Maglev, 1 + slot / NUMBERS_PER_LINE as usize);
+            store_number(line, slot as u32, number);
+        }
+        self.listen();
+    }
+
+    /// Writes the listeners under a seed that keeps them apart.
+    fn listen(&self) {
+        let entries = listeners();
+        let place = |entry: &ListenerEntry, root| entry.key.place(&self.settings.index_key, root);
+        let root = (0..)
+            .map(|seed| Root::new(0, false, 6, seed))
+            .find(|root| {
+                let mut places: Vec<u32> = entries.iter().map(|entry| place(entry, *root)).collect();
+                places.sort_unstable();
+                places.windows(2).all(|two| two[0] != two[1])
+            })
+            .expect("four keys find four places of 64");
+        for entry in &entries {
+            let line = self.at(TableId::Listeners, usize::from(entry.listener));
+            entry.words().iter().enumerate().for_each(|(word, value)| line.store(word, *value));
+            let place = place(entry, root);
+            store_number(self.at(TableId::Index, (place / NUMBERS_PER_LINE) as usize), place, entry.listener);
+        }
+        self.at(TableId::Root, 0).store(0, root.0);
+    }
+
+    fn at(&self, table: TableId, index: usize) -> &L {
+        &self.tables[table as usize][index]
+    }
+
+    /// Says what a backend may do.
+    pub(crate) fn serve(&self, number: u16, serving: u8) {
+        self.at(TableId::Backends, usize::from(number)).store(backend::WORD_STATE, u64::from(serving));
+    }
+}
+
+impl<L> World<L> {
+    /// All lines of a table.
+    pub(crate) fn lines(&self, table: TableId) -> &[L] {
+        &self.tables[table as usize]
+    }
+
+    /// Moves the clock on.
+    pub(crate) fn pass(&self, jiffies: u64) {
+        self.jiffies.fetch_add(jiffies, Ordering::SeqCst);
+    }
+}
+
+fn table_lines<L: TestLine>(table: TableId, shape: &Shape, v4: bool, v6: bool) -> Vec<L> {
+    let big = |sizes: Sizes| sizes.main + sizes.overflow;
+    let shared =
+        |family: bool, count: u32| (0..if family { count } else { 0 }).map(|_| L::shared()).collect();
+    let fixed = |count: u32| (0..count).map(|_| L::fixed()).collect();
+    match table {
+        TableId::Flows4 => shared(v4, big(shape.flows)),
+        TableId::Flows6 => shared(v6, big(shape.flows)),
+        TableId::Embryonic4 => shared(v4, shape.flows.small),
+        TableId::Embryonic6 => shared(v6, shape.flows.small),
+        TableId::Pins4 => shared(v4, big(shape.pins)),
+        TableId::Pins6 => shared(v6, big(shape.pins)),
+        TableId::Tentative4 => shared(v4, shape.pins.small),
+        TableId::Tentative6 => shared(v6, shape.pins.small),
+        TableId::Gauges => shared(true, 1),
+        TableId::Maglev => fixed(1 + maglev_lines(MAGLEV)),
+        _ => fixed(BACKENDS as u32),
+    }
+}
+
+fn maglev_table(backends: u16) -> Vec<u16> {
+    let names: Vec<String> = (1..=backends).map(|number| format!("backend-{number}")).collect();
+    let entrants: Vec<Entrant<'_>> =
+        names.iter().zip(1..).map(|(name, number)| Entrant { name, number, weight: 1 }).collect();
+    let mut slots = vec![0; MAGLEV as usize];
+    maglev::fill(&mut slots, &mut vec![Walk::default(); entrants.len()], &entrants, &[3; 16]);
+    slots
+}
+
+fn store_number<L: Line>(line: &L, place: u32, number: u16) {
+    let place = (place % NUMBERS_PER_LINE) as usize;
+    let word = line.load(place / 4) | u64::from(number) << (place % 4 * 16);
+    line.store(place / 4, word);
+}
+
+fn listeners() -> [ListenerEntry; 4] {
+    let entry = |listener, address: WideAddress, proto| ListenerEntry {
+        key: ListenerKey { address, port: PORT, proto: proto as u8 },
+        listener,
+        service: SERVICE,
+        by: AffinityBy::Client,
+        salt: 1,
+        maglev_size: MAGLEV,
+        affinity_timeout: AFFINITY,
+        v4_prefix: 32,
+        v6_prefix: 64,
+        timeouts: TIMEOUTS,
+    };
+    [
+        entry(1, wide4(V4::VIP), Proto::Tcp),
+        entry(2, wide4(V4::VIP), Proto::Udp),
+        entry(3, V6::VIP, Proto::Tcp),
+        entry(4, V6::VIP, Proto::Udp),
+    ]
+}
+
+/// A family's addresses in these worlds.
+pub(crate) trait Addresses: Family<Address: Send + 'static> {
+    /// The service address.
+    const VIP: Self::Address;
+    /// Number of the TCP listener; the UDP one follows.
+    const LISTENER: u16;
+    /// Address of client `number`.
+    fn client(number: u32) -> Self::Address;
+
+    /// A TCP segment of client `number` without payload.
+    fn tcp(number: u32, sport: u16, flags: u8, seq: u32) -> Segment<Self::Address> {
+        Segment {
+            source: Self::client(number),
+            destination: Self::VIP,
+            sport,
+            dport: PORT,
+            proto: Proto::Tcp as u8,
+            flags: TcpFlags(flags),
+            seq,
+            ack: seq.wrapping_add(7),
+            span: u32::from(flags & (TcpFlags::SYN | TcpFlags::FIN) != 0),
+        }
+    }
+
+    /// A datagram of client `number`.
+    fn udp(number: u32, sport: u16) -> Segment<Self::Address> {
+        Segment { proto: Proto::Udp as u8, ..Self::tcp(number, sport, 0, 0) }
+    }
+}
+
+impl Addresses for V4 {
+    const VIP: u32 = u32::from_ne_bytes([203, 0, 113, 10]);
+    const LISTENER: u16 = 1;
+
+    fn client(number: u32) -> u32 {
+        (0x0a00_0000 | number).to_be()
+    }
+}
+
+impl Addresses for V6 {
+    const VIP: [u64; 2] = [u64::from_ne_bytes([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0]), 0x10];
+    const LISTENER: u16 = 3;
+
+    /// In a /64 of its own: that is what a client is.
+    fn client(number: u32) -> [u64; 2] {
+        [(0x2001_0db8_0000_0000 | u64::from(number)).to_be(), 1]
+    }
+}
+
+/// One CPU, or the agent: the tables, a view of the clock, and counters of its own.
+#[derive(Debug)]
+pub(crate) struct Cpu<L> {
+    world: Arc<World<L>>,
+    lag: u64,
+    counts: Counts,
+}
+
+/// What a CPU counted.
+#[derive(Debug)]
+pub(crate) struct Counts {
+    transitions: [[Cell<u64>; 4]; BACKENDS],
+    reasons: [Cell<u64>; Reason::COUNT],
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self { transitions: Default::default(), reasons: std::array::from_fn(|_| Cell::new(0)) }
+    }
+}
+
+impl Counts {
+    /// How often a backend saw this transition.
+    pub(crate) fn of(&self, backend: u16, transition: Transition) -> u64 {
+        self.transitions[usize::from(backend)][transition as usize].get()
+    }
+
+    /// Live flows of a backend by these counters alone; those of one CPU may be negative.
+    pub(crate) fn live(&self, backend: u16) -> i64 {
+        let of = |transition| self.of(backend, transition) as i64;
+        of(Transition::Opened) + of(Transition::Revived) - of(Transition::Closed) - of(Transition::Expired)
+    }
+
+    /// Adds another CPU's counters.
+    pub(crate) fn add(&self, other: &Self) {
+        let add = |own: &Cell<u64>, other: &Cell<u64>| own.set(own.get() + other.get());
+        self.transitions
+            .as_flattened()
+            .iter()
+            .zip(other.transitions.as_flattened())
+            .for_each(|(a, b)| add(a, b));
+        self.reasons.iter().zip(&other.reasons).for_each(|(a, b)| add(a, b));
+    }
+}
+
+impl<L> Cpu<L> {
+    /// A CPU that sees the clock as it is.
+    pub(crate) fn new(world: &Arc<World<L>>) -> Self {
+        Self::lagging(world, 0)
+    }
+
+    /// As [`Cpu::new`], with a clock that is this many jiffies late.
+    pub(crate) fn lagging(world: &Arc<World<L>>, lag: u64) -> Self {
+        Self { world: Arc::clone(world), lag, counts: Counts::default() }
+    }
+
+    /// The tables.
+    pub(crate) fn world(&self) -> &World<L> {
+        &self.world
+    }
+
+    /// What it counted.
+    pub(crate) fn into_counts(self) -> Counts {
+        self.counts
+    }
+
+    /// What it has counted so far.
+    pub(crate) const fn counts(&self) -> &Counts {
+        &self.counts
+    }
+}
+
+impl<L: Line> Env for Cpu<L> {
+    type Line = L;
+
+    fn settings(&self) -> &Settings {
+        &self.world.settings
+    }
+
+    fn line(&self, table: TableId, index: u32) -> Option<&L> {
+        self.world.lines(table).get(index as usize)
+    }
+
+    fn jiffies(&self) -> u64 {
+        self.world.jiffies.load(Ordering::SeqCst) - self.lag
+    }
+
+    fn transition(&self, backend: u16, transition: Transition) {
+        let count = &self.counts.transitions[usize::from(backend)][transition as usize];
+        count.set(count.get() + 1);
+    }
+
+    fn traffic(&self, _backend: u16, _bytes: u32) {}
+
+    fn count_index(&self, index: u32) {
+        let count = &self.counts.reasons[index as usize];
+        count.set(count.get() + 1);
+    }
+}
+
+impl<L: Line> Steps for Cpu<L> {}
