@@ -88,7 +88,7 @@ by_segment! { V6, Address6:
 }
 
 macro_rules! others {
-    ($family:ty, $address:ty, $key:ty, $proto:expr, $icmp:ident, $record:ident, $hold:ident, $release:ident) => {
+    ($family:ty, $address:ty, $key:ty, $proto:expr, $icmp:ident, $remember:ident, $record:ident, $hold:ident, $release:ident) => {
         #[unsafe(no_mangle)]
         #[inline(never)]
         extern "C" fn $icmp(context: *mut xdp_md, at: u32, destination: *const $address) -> u32 {
@@ -96,6 +96,17 @@ macro_rules! others {
             // SAFETY: the caller's address, on its stack.
             let Some(destination) = (unsafe { destination.as_ref() }) else { return IMPOSSIBLE };
             icmp::decide::<$family, Kernel, Frame>(&Kernel, &Frame::new(context), icmp, *destination).bits()
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $remember(segment: *const Segment<$address>, line: *const Words, backend: u32) -> u32 {
+            // SAFETY: the caller's segment, on its stack.
+            let (Some(segment), Some(listener)) = (unsafe { segment.as_ref() }, listener(line)) else {
+                return 0;
+            };
+            embryonic::remember::<$family, Kernel>(&Kernel, segment, listener, backend as u16);
+            0
         }
 
         #[unsafe(no_mangle)]
@@ -128,8 +139,8 @@ macro_rules! others {
     };
 }
 
-others!(V4, u32, FlowKey4, PROTO_ICMP, icmp4, record4, hold_pin4, release_pin4);
-others!(V6, Address6, FlowKey6, PROTO_ICMPV6, icmp6, record6, hold_pin6, release_pin6);
+others!(V4, u32, FlowKey4, PROTO_ICMP, icmp4, remember4, record4, hold_pin4, release_pin4);
+others!(V6, Address6, FlowKey6, PROTO_ICMPV6, icmp6, remember6, record6, hold_pin6, release_pin6);
 
 /// Calls the function of the right family. Both arms compile for both families; only one is left of them.
 macro_rules! call {
@@ -186,6 +197,11 @@ impl Steps for Kernel {
     #[inline(always)]
     fn promote<F: Family>(&self, segment: &Segment<F::Address>, listener: &KernelLine) -> Decision {
         Decision::from_bits(call!(F: promote4 or promote6 (segment, words(listener))))
+    }
+
+    #[inline(always)]
+    fn remember<F: Family>(&self, segment: &Segment<F::Address>, listener: &KernelLine, backend: u16) {
+        call!(F: remember4 or remember6 (segment, words(listener), u32::from(backend)));
     }
 
     #[inline(always)]

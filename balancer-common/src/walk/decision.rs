@@ -30,6 +30,8 @@ impl Decision {
     /// To be promoted first. Like the next, the walk does it itself rather than the step that finds out: the stacks
     /// of a chain of calls may have 512 bytes together.
     pub const PROMOTE: Self = Self(0xfffd << 16);
+    /// To be placed first.
+    pub const PLACE: Self = Self(0xfffb << 16);
     /// To be rerouted first.
     pub const REROUTE: Self = Self(0xfffc << 16);
 

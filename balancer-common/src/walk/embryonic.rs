@@ -39,7 +39,8 @@ fn find<'a, F: Family, E: Env>(env: &'a E, key: &KeyOf<F::Flows>) -> Option<Embr
     bucket::find::<F::Embryonic, E>(env, hash, key)
 }
 
-/// Decides for a packet that no flow knows; [`Decision::PROMOTE`] if it makes the connection a flow.
+/// Decides for a packet that no flow knows; [`Decision::PROMOTE`] if it makes the connection a flow,
+/// [`Decision::PLACE`] if it has to be placed.
 #[inline(always)]
 pub fn decide<F: Family, E: Steps>(
     env: &E,
@@ -47,19 +48,17 @@ pub fn decide<F: Family, E: Steps>(
     listener: Listener<'_, E::Line>,
 ) -> Decision {
     let key = &F::segment_key(segment, listener);
-    let Some(mut embryo) = find::<F, E>(env, key) else {
-        return first::<F, E>(env, segment, listener, key);
-    };
+    let Some(mut embryo) = find::<F, E>(env, key) else { return Decision::PLACE };
     let over = flow::expired(embryo.word, env.now().flow, &listener.timeouts());
     let syn = segment.flags.any(TcpFlags::SYN);
     if over || !backend::serving(env, embryo.word.backend()).flows() {
-        return again::<F, E>(env, segment, listener, &mut embryo);
+        return Decision::PLACE;
     }
     if fits::<F, E>(segment, &embryo) {
         return advance::<F::FlowSlots, E>(env, &mut embryo);
     }
     if syn && !backend::serving(env, embryo.word.backend()).pinned() {
-        return again::<F, E>(env, segment, listener, &mut embryo);
+        return Decision::PLACE;
     }
     if syn && F::FlowSlots::hint(embryo.line, embryo.slot) != segment.seq {
         // A new attempt from the same port: its own initial sequence number counts.
@@ -95,36 +94,44 @@ fn fits<F: Family, E: Env>(segment: &Segment<F::Address>, embryo: &Embryo<'_, E>
         && (1..=WINDOW).contains(&offset)
 }
 
-/// The first packet of a connection.
+/// Places a packet that begins a connection, or one whose backend may not serve it any more, and remembers where.
 #[inline(always)]
-fn first<F: Family, E: Steps>(
+pub fn place<F: Family, E: Steps>(
     env: &E,
     segment: &Segment<F::Address>,
     listener: Listener<'_, E::Line>,
-    key: &KeyOf<F::Flows>,
 ) -> Decision {
-    let decision = place_packet::<F, E>(env, segment, listener);
+    let decision = if segment.proto != PROTO_TCP || segment.flags.any(TcpFlags::SYN) {
+        env.place_new::<F>(segment, listener.0)
+    } else {
+        env.place_unknown::<F>(segment, listener.0)
+    };
     let leaves_trace = !segment.flags.any(TcpFlags::FIN | TcpFlags::RST);
     if decision.backend() != 0 && leaves_trace {
-        let word = first_word::<F>(segment).with_backend(decision.backend()).with_seen(env.now().flow);
-        let word = if listener.wildcard() { word.with_dport(segment.dport) } else { word };
-        let hash = F::FlowSlots::hash(key, &env.settings().index_key);
-        insert::<F::Embryonic, E, _>(env, hash, key, word, first_hint::<F>(segment), &OldestGivesWay);
+        env.remember::<F>(segment, listener.0, decision.backend());
     }
     decision
 }
 
+/// Remembers where the first packet of a connection went: in the slot that it has, or in one of its own.
 #[inline(always)]
-fn place_packet<F: Family, E: Steps>(
+pub fn remember<F: Family, E: Env>(
     env: &E,
     segment: &Segment<F::Address>,
     listener: Listener<'_, E::Line>,
-) -> Decision {
-    if segment.proto != PROTO_TCP || segment.flags.any(TcpFlags::SYN) {
-        env.place_new::<F>(segment, listener.0)
-    } else {
-        env.place_unknown::<F>(segment, listener.0)
+    backend: u16,
+) {
+    let key = F::segment_key(segment, listener);
+    let word = first_word::<F>(segment).with_backend(backend).with_seen(env.now().flow);
+    let word = if listener.wildcard() { word.with_dport(segment.dport) } else { word };
+    let hint = first_hint::<F>(segment);
+    if let Some(mut embryo) = find::<F, E>(env, &key) {
+        embryo.change::<F::FlowSlots>(word.in_slot_of(embryo.word));
+        F::FlowSlots::write_hint(embryo.line, embryo.slot, hint);
+        return;
     }
+    let hash = F::FlowSlots::hash(&key, &env.settings().index_key);
+    insert::<F::Embryonic, E, _>(env, hash, &key, word, hint, &OldestGivesWay);
 }
 
 #[inline(always)]
@@ -143,27 +150,6 @@ fn first_word<F: Family>(segment: &Segment<F::Address>) -> FlowWord {
 #[inline(always)]
 fn first_hint<F: Family>(segment: &Segment<F::Address>) -> u32 {
     if segment.flags.any(TcpFlags::SYN) { segment.seq } else { segment.seq.wrapping_sub(1) }
-}
-
-/// An embryonic connection whose backend may not serve it, or that has run out: placed again, in its slot.
-#[inline(always)]
-fn again<F: Family, E: Steps>(
-    env: &E,
-    segment: &Segment<F::Address>,
-    listener: Listener<'_, E::Line>,
-    embryo: &mut Embryo<'_, E>,
-) -> Decision {
-    let decision = place_packet::<F, E>(env, segment, listener);
-    if decision.backend() != 0 {
-        let word = first_word::<F>(segment)
-            .with_backend(decision.backend())
-            .with_seen(env.now().flow)
-            .with_dport(embryo.word.dport())
-            .in_slot_of(embryo.word);
-        embryo.change::<F::FlowSlots>(word);
-        F::FlowSlots::write_hint(embryo.line, embryo.slot, first_hint::<F>(segment));
-    }
-    decision
 }
 
 /// One step further: the second datagram only counts, everything else promotes.

@@ -154,6 +154,7 @@ fn route<F: Family, E: Steps>(env: &E, segment: &Segment<F::Address>) -> Route {
     }
     Route::Decided(match env.unknown::<F>(segment, listener.0) {
         Decision::PROMOTE => env.promote::<F>(segment, listener.0),
+        Decision::PLACE => embryonic::place::<F, E>(env, segment, listener),
         decision => decision,
     })
 }

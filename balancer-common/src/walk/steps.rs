@@ -44,6 +44,11 @@ pub trait Steps: Env + Sized {
         icmp::decide::<F, Self, P>(self, packet, icmp, destination)
     }
 
+    /// Remembers an embryonic connection to `backend`: see [`embryonic::remember`].
+    fn remember<F: Family>(&self, segment: &Segment<F::Address>, listener: &Self::Line, backend: u16) {
+        embryonic::remember::<F, Self>(self, segment, Listener(listener), backend);
+    }
+
     /// Makes a flow of an embryonic connection: see [`embryonic::promote`].
     fn promote<F: Family>(&self, segment: &Segment<F::Address>, listener: &Self::Line) -> Decision {
         embryonic::promote::<F, Self>(self, segment, Listener(listener))
