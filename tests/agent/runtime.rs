@@ -10,7 +10,7 @@ use crate::{
     Test,
     file::{Backend, File},
     labs::block_on,
-    stand::{Stand, outcome, refused},
+    stand::{Stand, outcome, refused, until},
 };
 
 pub(crate) const TESTS: &[Test] = &[
@@ -83,7 +83,9 @@ fn survive_a_restart() -> Result<()> {
         stand.balancer.run(&["reload"]).await?;
         are(&stand, &CHANGED, "after a reload of the same file").await?;
         // Also where the tables are lost: the journal is not about them.
+        let agent = stand.agent()?;
         stand.balancer.run(&["detach", "--yes"]).await?;
+        until("the agent ends", async || Ok(!agent.alive())).await?;
         stand.start().await?;
         are(&stand, &CHANGED, "after a detach").await
     })
