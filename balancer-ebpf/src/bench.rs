@@ -137,7 +137,7 @@ fn twin_walk(frame: &mut Frame) -> Option<Verdict> {
     let listener = listener::find_for_packet(env, &key)?;
     let key =
         [u64::from(segment.source) | u64::from(segment.sport) << 32 | u64::from(listener.number()) << 48, 0];
-    let flow = TWIN.get_ptr_mut(&key)?;
+    let flow = TWIN.get_ptr_mut(key)?;
     // SAFETY: a value of the map; like any program on the kernel's hash map, without a lock.
     let flow = unsafe { &mut *flow };
     let word = FlowWord(flow[0]);

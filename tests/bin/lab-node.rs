@@ -62,7 +62,7 @@ struct Target {
     /// Where v4 clients connect to, ADDRESS:PORT.
     #[arg(long)]
     v4: SocketAddr,
-    /// Where v6 clients connect to, [ADDRESS]:PORT.
+    /// Where v6 clients connect to, `[ADDRESS]:PORT`.
     #[arg(long)]
     v6: SocketAddr,
 }

@@ -2,8 +2,8 @@
 
 /// A line: eight aligned 64-bit words, each of them read and written whole.
 ///
-/// Plain loads and stores are relaxed; [`Line::compare_exchange`] and [`Line::swap`] order everything before
-/// and after them, as the BPF atomics do (Linux 5.12).
+/// Plain loads and stores are relaxed; [`Line::compare_exchange`] orders everything before
+/// and after it, as the BPF atomics do (Linux 5.12).
 pub trait Line {
     /// Reads word `word` (0 to 7).
     fn load(&self, word: usize) -> u64;

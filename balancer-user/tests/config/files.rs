@@ -108,7 +108,7 @@ fn more_than_a_host_can_number_is_refused() {
     let problems = config::parse(&text, "f").unwrap_err().to_string();
     assert_eq!(
         problems,
-        "f:14748:11: 5120 listeners are too many; use at most 2047 on one host\n\
+        "f:7368:53: 5120 listeners are too many; use at most 2047 on one host\n\
          f:14749:1: 5120 backends are too many; use at most 4095 on one host\n\
          f:18418:1: 1024 services are too many; use at most 1023 on one host"
     );

@@ -43,6 +43,7 @@ pub(super) fn once(model: impl Fn() + Send + Sync + 'static) {
 
 /// A line of which every access is a point where the scheduler may switch, unless only the agent writes it.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a model has few lines, and all of them in place")]
 pub(super) enum ModelLine {
     Shared([AtomicU64; 8]),
     Fixed([atomic::AtomicU64; 8]),
