@@ -57,8 +57,7 @@ async fn served_again(stand: &Stand, changed: Instant) -> Result<()> {
         match served {
             [Ok(_), Ok(_)] => return Ok(()),
             _ if changed.elapsed() > FEW_SECONDS => {
-                let [v4, v6] =
-                    served.map(|one| one.map_or_else(|error| format!("{error:#}"), |backend| backend));
+                let [v4, v6] = served.map(|one| one.unwrap_or_else(|error| format!("{error:#}")));
                 bail!("{:?} after the change: {v4}; {v6}\n{}", changed.elapsed(), stand.balancer.log_tail())
             }
             _ => sleep(Duration::from_millis(20)).await,
