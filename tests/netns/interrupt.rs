@@ -42,10 +42,11 @@ fn interrupted(prefix: &str, verb: &[&str], after: Duration) -> Result<()> {
         .stderr(Stdio::null())
         .spawn()?;
     sleep(after);
-    let ended_before = child.try_wait()?.is_some();
+    let mut ended_before = child.try_wait()?.is_some();
     if !ended_before {
         kill_process(Pid::from_child(&child), Signal::INT)?;
-        child.wait()?;
+        // The signal may find the verb at its very end: it says by its exit code which of the two it was.
+        ended_before = child.wait()?.success();
     }
     let place = Place::new(prefix.parse()?);
     let left = lifecycle::exists(&place);
