@@ -8,8 +8,9 @@ use crate::{
     },
 };
 
-/// Raised by every change of a line's layout: bpffs objects of another version are never adopted.
-pub const LAYOUT_VERSION: u32 = 1;
+/// Raised by every change of a line's layout, and of the line that a key stands in: bpffs objects of another version
+/// are never adopted.
+pub const LAYOUT_VERSION: u32 = 2;
 
 /// Bytes of a line.
 pub const LINE: u64 = 64;
@@ -22,35 +23,36 @@ pub const MAGLEV_SPARE: u32 = 65_537;
 /// Services to come for which room is kept in the pool of Maglev tables.
 pub const SPARE_SERVICES: u32 = 8;
 
-/// Lines of a table with `entries` live entries in steady churn, `slots` a line, filled to `percent` %.
-const fn sizes(entries: u32, slots: u32, percent: u32) -> Sizes {
+/// Lines of a table with `entries` live entries in steady churn: `slots` a line, main buckets filled to `percent` %, and
+/// one bucket of overflow for each `beyond` of them. `docs/tables.md` says how these were found.
+const fn sizes(entries: u32, slots: u32, percent: u32, beyond: u32) -> Sizes {
     let main = (entries as u64 * 100).div_ceil(slots as u64 * percent as u64) as u32;
     let main = if main < 64 { 64 } else { main };
-    Sizes { main, overflow: main.div_ceil(8), small: main.div_ceil(16), reserved: 0 }
+    Sizes { main, overflow: main.div_ceil(beyond), small: main.div_ceil(16), reserved: 0 }
 }
 
 /// Lines of the v4 flow tables: three slots a line, filled to 60 %.
 #[must_use]
 pub const fn flows4(flows: u32) -> Sizes {
-    sizes(flows, 3, 60)
+    sizes(flows, 3, 60, 8)
 }
 
-/// Lines of the v6 flow tables: two slots a line, filled to 55 %.
+/// Lines of the v6 flow tables: two slots a line, filled to 63 %.
 #[must_use]
 pub const fn flows6(flows: u32) -> Sizes {
-    sizes(flows, 2, 55)
+    sizes(flows, 2, 63, 3)
 }
 
 /// Lines of the v4 pin tables: four slots a line, filled to 60 %.
 #[must_use]
 pub const fn pins4(pins: u32) -> Sizes {
-    sizes(pins, 4, 60)
+    sizes(pins, 4, 60, 8)
 }
 
-/// Lines of the v6 pin tables: two slots a line, filled to 55 %.
+/// Lines of the v6 pin tables: two slots a line, filled to 63 %.
 #[must_use]
 pub const fn pins6(pins: u32) -> Sizes {
-    sizes(pins, 2, 55)
+    sizes(pins, 2, 63, 3)
 }
 
 /// What decides the sizes of the tables.

@@ -24,6 +24,11 @@ use crate::{
     settings::{Settings, Sizes},
 };
 
+/// Number of the first line of a key that is in the overflow.
+pub(super) const OVERFLOW: u32 = 2;
+/// An odd factor without a pattern: 2^64 divided by the golden ratio.
+const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// A table of buckets.
 pub trait Table {
     /// How its lines hold slots.
@@ -48,14 +53,21 @@ pub trait Table {
         if Self::SMALL { sizes.small } else { sizes.main + sizes.overflow }
     }
 
-    /// Line number `which` (0: first, 1: second, 2: overflow) of a key with this hash.
+    /// Lines that a key may stand in.
+    const PLACES: u32 = if Self::SMALL { OVERFLOW } else { OVERFLOW + 3 };
+
+    /// Line number `which` (0: first, 1: second, from [`OVERFLOW`] on: overflow) of a key with this hash.
     #[inline(always)]
     fn index(settings: &Settings, hash: u64, which: u32) -> u32 {
         let main = Self::main(settings);
         match which {
             0 => reduce(hash as u32, main),
             1 => reduce((hash >> 32) as u32, main),
-            _ => main + reduce((hash >> 16) as u32, Self::sizes(settings).overflow),
+            // Mixed once more: keys that share their first bucket meet nowhere else.
+            _ => {
+                let mixed = hash.rotate_left(16 * which).wrapping_mul(MIX);
+                main + reduce((mixed >> 32) as u32, Self::sizes(settings).overflow)
+            }
         }
     }
 }
@@ -126,7 +138,7 @@ fn overflowed<S: Slots, L: Line>(line: &L) -> bool {
     S::Word::from_bits(line.load(S::word(0))).overflowed()
 }
 
-/// Looks a key up: its two buckets, and its overflow bucket if the first one says so.
+/// Looks a key up: its two buckets, and its overflow buckets if the first one says so.
 #[inline(always)]
 pub fn find<'a, T: Table, E: Env>(
     env: &'a E,
@@ -156,7 +168,13 @@ fn find_beyond<'a, T: Table, E: Env>(
     if T::SMALL || !overflowed::<T::Slots, _>(first) {
         return None;
     }
-    find_in::<T::Slots, _>(env.line(T::ID, T::index(settings, hash, 2))?, key)
+    for which in OVERFLOW..T::PLACES {
+        let line = env.line(T::ID, T::index(settings, hash, which))?;
+        if let Some(place) = find_in::<T::Slots, _>(line, key) {
+            return Some(place);
+        }
+    }
+    None
 }
 
 /// Frees a published slot whose word was `word`; whether it was still so.

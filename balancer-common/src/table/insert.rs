@@ -1,7 +1,7 @@
 //! Inserts a key: claim, look for rivals, publish. What makes it safe is told in [`bucket`](super::bucket).
 
 use super::{
-    bucket::{KeyOf, Place, Table, WordOf, free, probe},
+    bucket::{KeyOf, OVERFLOW, Place, Table, WordOf, free, probe},
     key::Slots,
     line::Line,
     overflow::set_overflowed,
@@ -111,18 +111,59 @@ fn claim_beyond<'a, T: Table, E: Env, V: Evict<T::Slots, E>>(
     first: &E::Line,
     evict: &V,
 ) -> Option<Claim<'a, E::Line, WordOf<T>>> {
-    let index = T::index(env.settings(), hash, 2);
-    let line = env.line(T::ID, index)?;
-    let claimed = match claim_free::<T::Slots, _>(line, tag(hash)) {
-        Some(claimed) => Some(claimed),
-        None => claim_expired::<T::Slots, E, V>(env, line, tag(hash), evict),
+    let claim = match claim_emptiest::<T, E>(env, hash) {
+        Some(claim) => claim,
+        None => claim_expired_beyond::<T, E, V>(env, hash, evict)?,
     };
-    let (slot, word) = claimed?;
     if !set_overflowed::<T::Slots, _>(first) {
-        unclaim::<T::Slots, _>(line, slot);
+        unclaim::<T::Slots, _>(claim.place.line, claim.place.slot);
         return None;
     }
+    Some(claim)
+}
+
+/// Claims a free slot of the emptiest overflow bucket: so few of them fill up.
+#[inline(always)]
+fn claim_emptiest<'a, T: Table, E: Env>(env: &'a E, hash: u64) -> Option<Claim<'a, E::Line, WordOf<T>>> {
+    let (mut most, mut index) = (0, 0);
+    for which in OVERFLOW..T::PLACES {
+        let at = T::index(env.settings(), hash, which);
+        let free = count_free::<T::Slots, _>(env.line(T::ID, at)?);
+        if free > most {
+            (most, index) = (free, at);
+        }
+    }
+    if most == 0 {
+        return None;
+    }
+    let line = env.line(T::ID, index)?;
+    let (slot, word) = claim_free::<T::Slots, _>(line, tag(hash))?;
     Some(Claim { place: Place { line, slot, word }, index })
+}
+
+#[inline(always)]
+fn count_free<S: Slots, L: Line>(line: &L) -> u32 {
+    let mut free = 0;
+    for slot in 0..S::COUNT {
+        free += S::Word::from_bits(line.load(S::word(slot))).free_bit();
+    }
+    free
+}
+
+#[inline(always)]
+fn claim_expired_beyond<'a, T: Table, E: Env, V: Evict<T::Slots, E>>(
+    env: &'a E,
+    hash: u64,
+    evict: &V,
+) -> Option<Claim<'a, E::Line, WordOf<T>>> {
+    for which in OVERFLOW..T::PLACES {
+        let index = T::index(env.settings(), hash, which);
+        let line = env.line(T::ID, index)?;
+        if let Some((slot, word)) = claim_expired::<T::Slots, E, V>(env, line, tag(hash), evict) {
+            return Some(Claim { place: Place { line, slot, word }, index });
+        }
+    }
+    None
 }
 
 #[inline(always)]
@@ -245,8 +286,7 @@ fn rival<'a, T: Table, E: Env>(
     mine: &Claim<'a, E::Line, WordOf<T>>,
 ) -> (Rival, Place<'a, E::Line, WordOf<T>>) {
     let own = Place { ..mine.place };
-    let places = if T::SMALL { 2 } else { 3 };
-    for which in 0..places {
+    for which in 0..T::PLACES {
         let index = T::index(env.settings(), hash, which);
         let Some(line) = env.line(T::ID, index) else { return (Rival::Claimed, own) };
         for slot in 0..T::Slots::COUNT {
@@ -273,23 +313,26 @@ fn rival_in<S: Slots, L: Line>(
     lower: bool,
 ) -> (Rival, S::Word) {
     let mut word = S::Word::from_bits(line.load(S::word(slot)));
-    for _ in 0..3 {
-        if word.phase() == Phase::Published {
-            return match probe::<S, L>(line, slot, key) {
-                Some(word) => (Rival::Published, word),
-                None => (Rival::None, word),
-            };
-        }
-        if word.phase() == Phase::Free || word.tag() != tag || word.doomed() {
-            return (Rival::None, word);
-        }
+    if is_claim_for(word, tag) {
         if lower {
             return (Rival::Claimed, word);
         }
         if line.compare_exchange(S::word(slot), word.bits(), word.doom().bits()) {
             return (Rival::None, word);
         }
+        // It was published or given up meanwhile; or the bucket's flags changed, and it outlives one's own.
         word = S::Word::from_bits(line.load(S::word(slot)));
+        if is_claim_for(word, tag) {
+            return (Rival::Claimed, word);
+        }
     }
-    (Rival::Claimed, word)
+    match probe::<S, L>(line, slot, key) {
+        Some(word) => (Rival::Published, word),
+        None => (Rival::None, word),
+    }
+}
+
+#[inline(always)]
+fn is_claim_for<W: SlotWord>(word: W, tag: u16) -> bool {
+    word.phase() == Phase::Claimed && word.tag() == tag && !word.doomed()
 }

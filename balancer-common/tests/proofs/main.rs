@@ -4,6 +4,7 @@
 //! `docs/tables.md` says what is proven here and what was measured.
 
 mod audit;
+mod churn;
 mod clock;
 mod model;
 mod sweeper;

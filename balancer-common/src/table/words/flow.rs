@@ -127,6 +127,11 @@ impl SlotWord for FlowWord {
     }
 
     #[inline(always)]
+    fn free_bit(self) -> u32 {
+        (self.state() as u32).wrapping_sub(1) >> 31
+    }
+
+    #[inline(always)]
     fn claim(self, tag: u16) -> Self {
         Self(0)
             .with_state(FlowState::CLAIMED)

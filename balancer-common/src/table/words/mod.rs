@@ -21,6 +21,8 @@ pub trait SlotWord: Copy {
     fn bits(self) -> u64;
     /// Where the slot is in its life.
     fn phase(self) -> Phase;
+    /// 1 where the slot is free, else 0: told without a branch, as the verifier follows each.
+    fn free_bit(self) -> u32;
     /// The word that claims this slot: the next version, the bucket's flags kept, and 16 bits that say for which key.
     fn claim(self, tag: u16) -> Self;
     /// What a claim says of its key.

@@ -77,6 +77,11 @@ impl SlotWord for PinWord {
     }
 
     #[inline(always)]
+    fn free_bit(self) -> u32 {
+        (self.phase_bits() as u32).wrapping_sub(1) >> 31
+    }
+
+    #[inline(always)]
     fn claim(self, tag: u16) -> Self {
         Self(0)
             .with_phase_bits(PIN_CLAIMED)
