@@ -7,6 +7,7 @@ mod audit;
 mod churn;
 mod clock;
 mod model;
+mod parser;
 mod sweeper;
 mod threads;
 mod world;

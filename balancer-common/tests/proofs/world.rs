@@ -11,7 +11,9 @@ use balancer_common::{
     settings::{Settings, Sizes},
     state::{AffinityBy, Proto},
     table::{
-        NUMBERS_PER_LINE, TableId, backend,
+        NUMBERS_PER_LINE, TableId,
+        backend::{self, NextHop},
+        interface,
         line::{HostLine, Line},
         listener::{ListenerEntry, ListenerKey, Root, TimeoutTicks, WideAddress, wide4},
         service::{self, MaglevRoot, maglev_lines},
@@ -35,6 +37,10 @@ pub(crate) const BACKENDS: usize = 8;
 pub(crate) const SERVICE: u16 = 1;
 /// Port of the listeners that have one.
 pub(crate) const PORT: u16 = 443;
+/// Index, and line, of the interface that frames come in by.
+pub(crate) const INGRESS: u32 = 1;
+/// Its MAC address.
+pub(crate) const OWN: [u8; 6] = [2, 0, 0, 0, 0, 1];
 /// Pin ticks that an idle pin lives; a pin tick is a jiffy.
 pub(crate) const AFFINITY: u32 = 200;
 /// Jiffies of a flow tick.
@@ -127,8 +133,13 @@ impl<L: TestLine> World<L> {
     }
 
     fn fill(&mut self, backends: u16) {
+        let ingress = self.at(TableId::Interfaces, INGRESS as usize);
+        ingress.store(interface::WORD_INDEX, u64::from(INGRESS));
+        ingress.store(interface::WORD_MAC, NextHop::new(OWN, 0).mac());
         for number in 1..=backends {
             self.serve(number, ALL);
+            let hop = NextHop::new([2, 0, 0, 0, 1, number as u8], INGRESS as u16);
+            self.at(TableId::Backends, usize::from(number)).store(backend::WORD_NEXT_HOP, hop.0);
         }
         let service = self.at(TableId::Services, usize::from(SERVICE));
         service.store(service::WORD_AFFINITY, u64::from(AFFINITY));
@@ -319,6 +330,11 @@ impl Counts {
     pub(crate) fn live(&self, backend: u16) -> i64 {
         let of = |transition| self.of(backend, transition) as i64;
         of(Transition::Opened) + of(Transition::Revived) - of(Transition::Closed) - of(Transition::Expired)
+    }
+
+    /// Packets that were counted under this reason.
+    pub(crate) fn reason(&self, reason: Reason) -> u64 {
+        self.reasons[reason.index() as usize].get()
     }
 
     /// Adds another CPU's counters.
