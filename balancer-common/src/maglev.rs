@@ -145,6 +145,46 @@ mod tests {
         assert_eq!(share(&after, 42), 0.0);
     }
 
+    /// Weights as an operator writes them: equal ones, a few big ones among small ones, all different.
+    const WEIGHTS: [(&str, fn(u16) -> u32); 4] = [
+        ("equal", |_| 100),
+        ("two sizes", |number| if number % 4 == 0 { 200 } else { 50 }),
+        ("one giant", |number| if number == 42 { 1000 } else { 100 }),
+        ("all different", |number| 50 + u32::from(number)),
+    ];
+
+    #[test]
+    fn whatever_the_weights_every_backend_gets_its_share_within_two_percent() {
+        let names = names(100);
+        for (kind, weight) in WEIGHTS {
+            let table = table(&names, weight);
+            let sum: u32 = (1..=100).map(weight).sum();
+            for number in 1..=100 {
+                let fair = f64::from(weight(number)) / f64::from(sum);
+                let share = share(&table, number);
+                assert!((share / fair - 1.0).abs() < 0.02, "{kind}: backend {number} has {share} for {fair}");
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_the_weights_one_of_a_hundred_leaving_moves_at_most_one_percent_more() {
+        let names = names(100);
+        for (kind, weight) in WEIGHTS {
+            let before = table(&names, weight);
+            for leaving in [1, 42, 77, 100] {
+                let after = table(&names, |number| if number == leaving { 0 } else { weight(number) });
+                let moved = before.iter().zip(&after).filter(|(a, b)| a != b).count() as f64 / SIZE as f64;
+                let must = share(&before, leaving);
+                // A giant leaves more than a hundredth behind, and disturbs in proportion.
+                assert!(
+                    moved - must < must.max(0.01),
+                    "{kind}, without {leaving}: {moved} moved, of which {must} had to"
+                );
+            }
+        }
+    }
+
     #[test]
     fn the_seed_decides_the_order() {
         let names = names(2);

@@ -91,6 +91,7 @@ impl<F: Addresses> Churn<'_, F> {
     /// So many live flows, in churn: untracked ones per million that begin.
     fn at_load(&mut self, live: u32) -> f64 {
         while self.live.len() < live as usize {
+            assert!(self.next < 10 * FLOWS * TURNOVERS, "the table does not take {live} flows");
             self.begin();
         }
         let mut untracked = 0;

@@ -6,6 +6,7 @@
 mod audit;
 mod churn;
 mod clock;
+mod keys;
 mod model;
 mod parser;
 mod sweeper;

@@ -188,6 +188,11 @@ impl<L> World<L> {
         &self.tables[table as usize]
     }
 
+    /// What was fixed at load.
+    pub(crate) const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// Moves the clock on.
     pub(crate) fn pass(&self, jiffies: u64) {
         self.jiffies.fetch_add(jiffies, Ordering::SeqCst);
