@@ -1,6 +1,6 @@
 //! Whole walks on real threads, with expiry, a sweeper and a backend that comes and goes, on tables that are too small.
 //!
-//! Three seconds; with `BALANCER_LONG=1` a minute.
+//! Three seconds, counted ten times in each; with `BALANCER_LONG=1` a minute.
 
 use crate::{
     audit, sweeper,
@@ -9,7 +9,6 @@ use crate::{
 use balancer_common::{
     env::Transition,
     parse::transport::TcpFlags,
-    reason::Reason,
     serve::Serving,
     table::line::HostLine,
     walk::{
@@ -24,7 +23,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// Threads that send packets.
@@ -43,9 +42,11 @@ const SEGMENTS: &[(u8, u32)] = &[
     (TcpFlags::RST, 100),
 ];
 
-/// A few packets in a row of one connection of a random client.
+/// A few packets in a row of one connection, half the time of one of the two clients that all CPUs hear of at once.
 fn connection<F: Addresses>(cpu: &Cpu<HostLine>, rng: &mut SmallRng) {
-    let (client, sport) = (rng.random_range(0..CLIENTS), rng.random_range(4000..4002));
+    let clients = if rng.random() { 2 } else { CLIENTS };
+    let client = rng.random_range(0..clients);
+    let sport = rng.random_range(4000..4002);
     if rng.random_ratio(1, 4) {
         for _ in 0..rng.random_range(1..5) {
             walk::decide::<F, _>(cpu, &F::udp(client, sport));
@@ -92,33 +93,34 @@ fn all_happened(counts: &Counts) {
         // How often depends on the machine's speed.
         assert!(times > 0, "{transition:?} never");
     }
-    // The walk's callers count; here what was decided is told by what was done.
-    let _ = Reason::COUNT;
+}
+
+/// Packets and the agent for a tenth of a second, then rest.
+fn round(world: &Arc<World<HostLine>>, number: u64, counts: &Counts) {
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let stop = &stop;
+        let mut threads: Vec<_> = (0..CPUS)
+            .map(|lag| {
+                let cpu = Cpu::lagging(world, lag);
+                scope.spawn(move || packets(cpu, stop, number * CPUS + lag))
+            })
+            .collect();
+        let cpu = Cpu::lagging(world, 1);
+        threads.push(scope.spawn(move || agent(cpu, stop)));
+        thread::sleep(Duration::from_millis(100));
+        stop.store(true, Ordering::Relaxed);
+        threads.into_iter().for_each(|thread| counts.add(&thread.join().expect("no thread panics")));
+    });
 }
 
 #[test]
 fn at_rest_the_counters_equal_the_entries() {
     let world = Arc::new(World::<HostLine>::new(SHAPE));
-    let stop = AtomicBool::new(false);
     let counts = Counts::default();
-    let lasts = Duration::from_secs(if crate::long() { 60 } else { 3 });
-    thread::scope(|scope| {
-        let stop = &stop;
-        let mut threads: Vec<_> = (0..CPUS)
-            .map(|seed| {
-                let cpu = Cpu::lagging(&world, seed);
-                scope.spawn(move || packets(cpu, stop, seed))
-            })
-            .collect();
-        let cpu = Cpu::lagging(&world, 1);
-        threads.push(scope.spawn(move || agent(cpu, stop)));
-        let end = Instant::now() + lasts;
-        while Instant::now() < end {
-            thread::sleep(Duration::from_millis(50));
-        }
-        stop.store(true, Ordering::Relaxed);
-        threads.into_iter().for_each(|thread| counts.add(&thread.join().expect("no thread panics")));
-    });
-    audit::check(&world, &counts);
+    for number in 0..if crate::long() { 600 } else { 30 } {
+        round(&world, number, &counts);
+        audit::check(&world, &counts);
+    }
     all_happened(&counts);
 }
