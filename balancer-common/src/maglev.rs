@@ -145,8 +145,11 @@ mod tests {
         assert_eq!(share(&after, 42), 0.0);
     }
 
+    /// The weight of a backend.
+    type Weight = fn(u16) -> u32;
+
     /// Weights as an operator writes them: equal ones, a few big ones among small ones, all different.
-    const WEIGHTS: [(&str, fn(u16) -> u32); 4] = [
+    const WEIGHTS: [(&str, Weight); 4] = [
         ("equal", |_| 100),
         ("two sizes", |number| if number % 4 == 0 { 200 } else { 50 }),
         ("one giant", |number| if number == 42 { 1000 } else { 100 }),

@@ -56,7 +56,7 @@ pub trait Table {
     /// Lines that a key may stand in.
     const PLACES: u32 = if Self::SMALL { OVERFLOW } else { OVERFLOW + 3 };
 
-    /// Line number `which` (0: first, 1: second, from [`OVERFLOW`] on: overflow) of a key with this hash.
+    /// Line number `which` (0: first, 1: second, from 2 on: overflow) of a key with this hash.
     #[inline(always)]
     fn index(settings: &Settings, hash: u64, which: u32) -> u32 {
         let main = Self::main(settings);

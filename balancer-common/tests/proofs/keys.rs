@@ -38,26 +38,27 @@ fn excess(places: impl Iterator<Item = usize>, bins: usize) -> f64 {
     (statistic - degrees) / (2.0 * degrees).sqrt()
 }
 
+/// Makes the input of a number.
+type Pattern = fn(u32) -> u32;
+
 /// What someone would try: numbers in a row at each place of the word, with gaps, counted from the other end, with
 /// few bits set, and all of them at once.
-fn patterns() -> Vec<(&'static str, Box<dyn Fn(u32) -> u32>)> {
-    vec![
-        ("in a row", Box::new(|i| i)),
-        ("in a row, from the other end of the word", Box::new(u32::swap_bytes)),
-        ("/24s in a row", Box::new(|i| i << 8)),
-        ("/16s in a row", Box::new(|i| i << 16 | i >> 16)),
-        ("multiples of 257", Box::new(|i| i.wrapping_mul(257))),
-        ("multiples of 65,537", Box::new(|i| i.wrapping_mul(65_537))),
-        ("with the bits reversed", Box::new(u32::reverse_bits)),
-        ("Gray code", Box::new(|i| i ^ i >> 1)),
-        ("with every other bit", Box::new(|i| (0..16).fold(0, |sum, bit| sum | (i >> bit & 1) << (2 * bit)))),
-        ("multiples of the golden ratio", Box::new(|i| i.wrapping_mul(0x9e37_79b9))),
-    ]
-}
+const PATTERNS: [(&str, Pattern); 10] = [
+    ("in a row", |i| i),
+    ("in a row, from the other end of the word", u32::swap_bytes),
+    ("/24s in a row", |i| i << 8),
+    ("/16s in a row", |i| i.rotate_right(16)),
+    ("multiples of 257", |i| i.wrapping_mul(257)),
+    ("multiples of 65,537", |i| i.wrapping_mul(65_537)),
+    ("with the bits reversed", u32::reverse_bits),
+    ("Gray code", |i| i ^ i >> 1),
+    ("with every other bit", |i| (0..16).fold(0, |sum, bit| sum | (i >> bit & 1) << (2 * bit))),
+    ("multiples of the golden ratio", |i| i.wrapping_mul(0x9e37_79b9)),
+];
 
 /// Checks one kind of place under every key and pattern: none is far out, and together they are as random ones.
 fn spreads(what: &str, bins: usize, place: impl Fn(&HashKey, u32) -> usize) {
-    for (name, pattern) in patterns() {
+    for (name, pattern) in PATTERNS {
         let mut sum = 0.0;
         for number in 0..KEYS {
             let key = key(number);
