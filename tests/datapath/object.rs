@@ -3,9 +3,9 @@
 use crate::fixture::Fixture;
 use anyhow::{Context as _, Result, ensure};
 
-/// Instructions that the verifier may look at; its own limit is a million (Linux 5.2). 231,000 were measured with
+/// Instructions that the verifier may look at; its own limit is a million (Linux 5.2). 271,359 were measured with
 /// the claims of `table/insert.rs` and three overflow buckets, and a quarter more is allowed.
-const BUDGET: u32 = 289_000;
+const BUDGET: u32 = 339_000;
 
 pub(crate) fn the_verifier_looks_at_no_more_instructions_than_the_budget() -> Result<()> {
     let mut fixture = Fixture::new()?;

@@ -313,18 +313,21 @@ fn rival_in<S: Slots, L: Line>(
     lower: bool,
 ) -> (Rival, S::Word) {
     let mut word = S::Word::from_bits(line.load(S::word(slot)));
-    if is_claim_for(word, tag) {
-        if lower {
-            return (Rival::Claimed, word);
+    if lower && is_claim_for(word, tag) {
+        return (Rival::Claimed, word);
+    }
+    for _ in 0..2 {
+        if !is_claim_for(word, tag) {
+            break;
         }
         if line.compare_exchange(S::word(slot), word.bits(), word.doom().bits()) {
             return (Rival::None, word);
         }
-        // It was published or given up meanwhile; or the bucket's flags changed, and it outlives one's own.
+        // It was published or given up meanwhile; or the bucket's flags changed.
         word = S::Word::from_bits(line.load(S::word(slot)));
-        if is_claim_for(word, tag) {
-            return (Rival::Claimed, word);
-        }
+    }
+    if is_claim_for(word, tag) {
+        return (Rival::Claimed, word);
     }
     match probe::<S, L>(line, slot, key) {
         Some(word) => (Rival::Published, word),
