@@ -65,8 +65,7 @@ impl Control {
             self.refuse_cost(&new_maps)?;
             self.refuse_session(&config, session)?;
         }
-        let mut rows: Vec<_> = changes.iter().map(row).collect();
-        rows.extend(self.overtaken(&config, &runtime));
+        let rows = merged(changes.iter().map(row).collect(), self.overtaken(&config, &runtime));
         let warnings = warnings.iter().map(ToString::to_string).collect();
         Ok(Prepared { config, runtime, changes: rows, warnings, new_maps })
     }
@@ -176,6 +175,19 @@ impl Control {
             .map(|row| ChangeRow { from: row.to, to: row.from, ..row })
             .collect()
     }
+}
+
+/// The file's changes, and the ends of runtime changes: one row a key, which begins with what runs.
+fn merged(mut rows: Vec<ChangeRow>, overtaken: Vec<ChangeRow>) -> Vec<ChangeRow> {
+    for ended in overtaken {
+        match rows.iter_mut().find(|row| (&row.object, &row.key) == (&ended.object, &ended.key)) {
+            // The file now says what ran already: its own row tells more.
+            Some(row) if ended.from == row.to => {}
+            Some(row) => row.from = ended.from,
+            None => rows.push(ended),
+        }
+    }
+    rows
 }
 
 fn refuse_restart(changes: &[Change]) -> Result<(), ApiError> {

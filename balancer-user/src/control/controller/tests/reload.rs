@@ -47,7 +47,10 @@ fn a_runtime_change_stands_until_the_file_says_something_else_or_it_is_discarded
     bench.rewrite(
         &two_backends().replace("address = \"10.0.0.1\"", "address = \"10.0.0.1\"\nstate = \"maint\""),
     );
-    reload(&mut bench, ReloadRequest::default()).unwrap();
+    let document = reload(&mut bench, ReloadRequest::default()).unwrap();
+    assert_eq!(document.changes.len(), 1, "one row a key: {:?}", document.changes);
+    let change = &document.changes[0];
+    assert_eq!((change.from.as_deref(), change.to.as_deref()), (Some("drain"), Some("maint")));
     assert_eq!(bench.row("ws-1").admin, Admin::Maint);
     assert!(bench.control.status_doc().drift.is_empty());
 }
