@@ -1,7 +1,11 @@
 //! What is read of a packet is what another parser reads.
 
 use super::{Read, Unread, ours};
-use balancer_common::{packet::SlicePacket, parse::Refusal, reason::Reason};
+use balancer_common::{
+    packet::SlicePacket,
+    parse::{Refusal, ipv6},
+    reason::Reason,
+};
 use etherparse::{NetSlice, SlicedPacket, TransportSlice, err::packet::SliceError};
 use std::net::IpAddr;
 
@@ -17,10 +21,11 @@ pub(crate) fn agrees(frame: &[u8]) -> Result<(), String> {
             Err(error) => is_pedantic(&error),
             Ok(_) => expected.as_ref() == Some(read),
         },
-        // The one thing that is refused although it can be read.
+        // These two are refused although they can be read.
         Err(Unread::Refused(Refusal::Drop(Reason::BadTcpFlags))) => {
             expected.as_ref().is_none_or(|read| read.flags & 2 != 0 && read.flags & 5 != 0)
         }
+        Err(Unread::Refused(Refusal::Drop(Reason::BadExtension))) => expected.is_none() || is_long(frame),
         Err(_) => expected.is_none(),
     };
     if agree { Ok(()) } else { Err(format!("read as {read:?}, by the other parser as {expected:?}")) }
@@ -45,6 +50,16 @@ fn is_pedantic(error: &SliceError) -> bool {
             HeaderError::HopByHopNotAtStart | HeaderError::IpAuth(ip_auth::HeaderError::ZeroPayloadLen)
         )
     )
+}
+
+/// Whether a chain of extension headers has more than are followed.
+fn is_long(frame: &[u8]) -> bool {
+    match SlicedPacket::from_ethernet(frame).map(|packet| packet.net) {
+        Ok(Some(NetSlice::Ipv6(ip))) => {
+            ip.extensions().clone().into_iter().count() > ipv6::MAX_EXTENSIONS as usize
+        }
+        _ => false,
+    }
 }
 
 /// What the other parser reads.

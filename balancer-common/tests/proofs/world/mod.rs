@@ -17,7 +17,7 @@ use balancer_common::{
         backend::{self, NextHop},
         interface,
         line::{HostLine, Line},
-        listener::{ListenerEntry, ListenerKey, Root, TimeoutTicks, WideAddress, wide4},
+        listener::{ListenerEntry, ListenerKey, Root, TimeoutTicks, wide4},
         service::{self, MaglevRoot, maglev_lines},
     },
     walk::family::{Family, V4, V6},
