@@ -1,4 +1,8 @@
-//! The compiled object: what its verification costs.
+//! The compiled object: what its verification costs, and what is in it.
+
+pub(crate) mod calls;
+mod code;
+pub(crate) mod loads;
 
 use crate::fixture::Fixture;
 use anyhow::{Context as _, Result, ensure};
