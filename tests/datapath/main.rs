@@ -68,6 +68,7 @@ fn trials() -> Vec<Trial> {
         icmp::an_error_that_quotes_a_packet_of_another_address_passes,
         icmp::echo_and_other_messages_pass,
         icmp::an_error_whose_quote_is_cut_before_the_ports_passes,
+        icmp::what_pads_an_error_is_no_part_of_its_quote,
         icmp::an_error_about_no_service_port_or_protocol_passes,
         malformed::ipv4_options_of_every_length_are_skipped,
         malformed::an_ip_header_that_contradicts_itself_is_refused,
