@@ -45,7 +45,7 @@ pub(crate) fn run(seconds: Option<u64>) -> Result<()> {
         failed += usize::from(report.fault().is_some());
     }
     println!("{} passed, {failed} failed, 0 skipped", fuzzers.len() - failed);
-    ensure!(failed == 0, "{failed} fuzzers found something, see above");
+    ensure!(failed == 0, "{failed} of {} fuzzers failed, see above", fuzzers.len());
     Ok(())
 }
 

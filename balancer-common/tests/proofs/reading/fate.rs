@@ -1,14 +1,14 @@
 //! Whatever the bytes are, a packet has one fate.
 
 use super::guarded::Guarded;
-use crate::world::{Addresses as _, Cpu, INGRESS, PORT, Shape, World};
+use crate::world::{Addresses as _, Cpu, INGRESS, OWN, PORT, Shape, World};
 use balancer_common::{
     packet::SlicePacket,
     parse::{
         ipv4, ipv6,
         link::{self, ETHERTYPE_IPV4, ETHERTYPE_IPV6},
     },
-    reason::Reason,
+    reason::{self, Reason},
     table::line::{HostLine, Line},
     walk::{
         self,
@@ -32,10 +32,18 @@ pub(crate) struct Fate {
 /// Sends a frame through the whole walk of a world without connections.
 ///
 /// # Errors
-/// As [`walked`].
+/// As [`walked`]; if it was counted as what it did not come to, or sent on by another than the balancer.
 pub(crate) fn one_fate(frame: &[u8]) -> Result<Verdict, String> {
     let world = Arc::new(World::<HostLine>::new(Shape::TINY));
-    Ok(walked(&Cpu::new(&world), frame)?.verdict)
+    let Fate { verdict, reason, frame } = walked(&Cpu::new(&world), frame)?;
+    let sent = matches!(verdict, Verdict::Tx | Verdict::Redirect(_));
+    if reason.is_some_and(|reason| (reason.fate() == reason::Fate::Forwarded) != sent) {
+        return Err(format!("{verdict:?} was counted as {reason:?}"));
+    }
+    if sent && frame[6..12] != OWN {
+        return Err(format!("sent on with the source MAC address {:02x?}", &frame[6..12]));
+    }
+    Ok(verdict)
 }
 
 /// Sends a frame through the whole walk.
