@@ -91,8 +91,8 @@ macro_rules! others {
     ($family:ty, $address:ty, $key:ty, $proto:expr, $icmp:ident, $remember:ident, $record:ident, $hold:ident, $release:ident) => {
         #[unsafe(no_mangle)]
         #[inline(never)]
-        extern "C" fn $icmp(context: *mut xdp_md, at: u32, destination: *const $address) -> u32 {
-            let icmp = IpPayload { proto: $proto, at, length: 0 };
+        extern "C" fn $icmp(context: *mut xdp_md, at: u32, length: u32, destination: *const $address) -> u32 {
+            let icmp = IpPayload { proto: $proto, at, length };
             // SAFETY: the caller's address, on its stack.
             let Some(destination) = (unsafe { destination.as_ref() }) else { return IMPOSSIBLE };
             icmp::decide::<$family, Kernel, Frame>(&Kernel, &Frame::new(context), icmp, *destination).bits()
@@ -188,9 +188,9 @@ impl Steps for Kernel {
         let context = unsafe { &*core::ptr::from_ref(packet).cast::<Frame>() }.context();
         let destination = core::ptr::from_ref(&destination);
         Decision::from_bits(if F::IS_V4 {
-            icmp4(context, icmp.at, destination.cast())
+            icmp4(context, icmp.at, icmp.length, destination.cast())
         } else {
-            icmp6(context, icmp.at, destination.cast())
+            icmp6(context, icmp.at, icmp.length, destination.cast())
         })
     }
 

@@ -19,9 +19,9 @@ use std::process::ExitCode;
 const THREADS: usize = 6;
 
 macro_rules! trials {
-    ($($module:ident::$test:ident),* $(,)?) => {
-        vec![$(Trial::test(concat!(stringify!($module), "::", stringify!($test)), || {
-            $module::$test().map_err(|error| Failed::from(format!("{error:?}")))
+    ($($module:ident$(::$part:ident)+),* $(,)?) => {
+        vec![$(Trial::test(concat!(stringify!($module), $("::", stringify!($part)),+), || {
+            $module$(::$part)+().map_err(|error| Failed::from(format!("{error:?}")))
         })),*]
     };
 }
@@ -68,6 +68,7 @@ fn trials() -> Vec<Trial> {
         icmp::an_error_that_quotes_a_packet_of_another_address_passes,
         icmp::echo_and_other_messages_pass,
         icmp::an_error_whose_quote_is_cut_before_the_ports_passes,
+        icmp::what_pads_an_error_is_no_part_of_its_quote,
         icmp::an_error_about_no_service_port_or_protocol_passes,
         malformed::ipv4_options_of_every_length_are_skipped,
         malformed::an_ip_header_that_contradicts_itself_is_refused,
@@ -85,6 +86,16 @@ fn trials() -> Vec<Trial> {
     ]
 }
 
+/// Those that only read the object.
+fn unprivileged() -> Vec<Trial> {
+    trials![
+        object::calls::the_path_of_a_known_flow_calls_no_helper_that_is_not_inlined,
+        object::calls::every_map_is_of_a_kind_whose_look_up_is_inlined,
+        object::calls::the_entry_program_calls_the_steps_and_no_other_function,
+        object::loads::a_field_of_more_than_one_byte_is_read_whole,
+    ]
+}
+
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Loading mostly waits: for the kernel's clock, and for readers to leave the tables.
@@ -92,7 +103,7 @@ fn main() -> ExitCode {
     let privileged = nix::unistd::geteuid().is_root();
     let required = std::env::var_os("BALANCER_REQUIRE_PRIVILEGED").is_some();
     let trials = trials().into_iter().map(|trial| trial.with_ignored_flag(!privileged && !required));
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    let conclusion = libtest_mimic::run(&arguments, trials.chain(unprivileged()).collect());
     match fixture::aborts() {
         0 => conclusion.exit_code(),
         aborts => {

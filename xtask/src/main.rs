@@ -37,10 +37,13 @@ enum Verb {
         #[arg(long)]
         keep: bool,
     },
-    /// Run the tests and print their counts.
+    /// Run the tests and print their counts; `test fuzz [SECONDS]` runs the fuzzers instead.
     Test {
         /// Only tests whose name contains this.
         filter: Option<String>,
+        /// Seconds for each fuzzer, 60 if absent.
+        #[arg(requires = "filter")]
+        seconds: Option<String>,
         /// A test that is skipped for want of privileges fails (also with CI=true).
         #[arg(long)]
         require_privileged: bool,
@@ -82,7 +85,13 @@ fn dispatch(verb: Verb) -> anyhow::Result<()> {
         Verb::Setup => setup::run(setup::Talk::Always),
         Verb::Build => build::run(),
         Verb::Demo { keep } => demo::run(keep),
-        Verb::Test { filter, require_privileged } => test::run(filter.as_deref(), require_privileged),
+        Verb::Test { filter, seconds, .. } if filter.as_deref() == Some(test::fuzz::WORD) => {
+            test::fuzz::run(test::fuzz::seconds(seconds.as_deref())?)
+        }
+        Verb::Test { seconds: Some(word), .. } => anyhow::bail!("{word:?}: only `test fuzz` takes seconds"),
+        Verb::Test { filter, seconds: None, require_privileged } => {
+            test::run(filter.as_deref(), require_privileged)
+        }
         Verb::Lab { args } => lab::run(&args),
         Verb::Bench { args } => bench::run(&args),
         Verb::Lint => lint::run(),

@@ -8,6 +8,9 @@ const QUOTE: u32 = 8;
 /// Bit of the type that marks a message that is no error in ICMPv6.
 const V6_INFORMATIONAL: u8 = 0x80;
 
+/// Bytes of a quoted packet's ports.
+const PORTS: u32 = 4;
+
 /// Offset of the packet that an ICMP error quotes; `None` if it is no error.
 #[inline(always)]
 pub fn quoted<P: Packet>(packet: &P, payload: IpPayload) -> Option<u32> {
@@ -21,12 +24,15 @@ pub fn quoted<P: Packet>(packet: &P, payload: IpPayload) -> Option<u32> {
     error.then_some(payload.at + QUOTE)
 }
 
-/// Ports of a quoted packet, as it was sent: its source is the service's port, its destination the client's.
+/// Ports of a packet that is quoted in the message `icmp`, as it was sent: its source is the service's port, its
+/// destination the client's. They are the last that is read of a message, so that here its end is looked at: what lies
+/// between there and the frame's end is padding.
 #[inline(always)]
-pub fn quoted_ports<P: Packet>(packet: &P, inner: IpPayload) -> Option<(u16, u16)> {
-    if inner.proto != PROTO_TCP && inner.proto != PROTO_UDP {
+pub fn quoted_ports<P: Packet>(packet: &P, icmp: IpPayload, inner: IpPayload) -> Option<(u16, u16)> {
+    let known = inner.proto == PROTO_TCP || inner.proto == PROTO_UDP;
+    if !known || inner.at + PORTS > icmp.at + icmp.length {
         return None;
     }
-    let ports = packet.view::<4>(inner.at)?.be32(0);
+    let ports = packet.view::<{ PORTS as usize }>(inner.at)?.be32(0);
     Some(((ports >> 16) as u16, ports as u16))
 }

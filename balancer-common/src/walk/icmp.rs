@@ -16,9 +16,9 @@ use crate::{
 };
 
 #[inline(always)]
-fn reversed<A: Copy, P: Packet>(packet: &P, quoted: &IpHeader<A>) -> Option<Segment<A>> {
+fn reversed<A: Copy, P: Packet>(packet: &P, icmp: IpPayload, quoted: &IpHeader<A>) -> Option<Segment<A>> {
     let inner = quoted.payload.ok()?;
-    let (service_port, client_port) = icmp::quoted_ports(packet, inner)?;
+    let (service_port, client_port) = icmp::quoted_ports(packet, icmp, inner)?;
     Some(Segment {
         source: quoted.destination,
         destination: quoted.source,
@@ -42,7 +42,7 @@ pub fn decide<F: Family, E: Steps, P: Packet>(
     destination: F::Address,
 ) -> Decision {
     let quoted = icmp::quoted(packet, icmp).and_then(|at| F::parse_quoted(packet, at));
-    match quoted.and_then(|quoted| reversed(packet, &quoted)) {
+    match quoted.and_then(|quoted| reversed(packet, icmp, &quoted)) {
         Some(segment) if segment.destination == destination => by_flow::<F, E>(env, &segment),
         _ => Decision::PASS,
     }

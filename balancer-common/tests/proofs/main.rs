@@ -9,6 +9,7 @@ mod clock;
 mod keys;
 mod model;
 mod parser;
+mod reading;
 mod sweeper;
 mod threads;
 mod world;

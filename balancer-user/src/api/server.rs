@@ -26,8 +26,8 @@ mod extract;
 /// Names of a service and one of its backends, or of a service and a client.
 type Two = Path<(String, String)>;
 
-/// Who is at the other end of the socket.
-#[derive(Clone, Copy, Debug)]
+/// Who is at the other end of the socket; by default nobody that is known.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Peer {
     pid: Option<i32>,
 }

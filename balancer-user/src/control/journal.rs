@@ -82,16 +82,34 @@ impl Journal {
     /// # Errors
     /// A journal that is damaged or of another version is never taken as empty, and never moved.
     pub fn load(&self) -> Result<Runtime, JournalError> {
-        let path = || self.path.clone();
-        let text = store::read(&self.path).map_err(|source| JournalError::Io { path: path(), source })?;
-        let Some(text) = text else { return Ok(Runtime::default()) };
-        let damaged = |source| JournalError::Damaged { path: path(), source };
-        let Header { version } = serde_json::from_str(&text).map_err(damaged)?;
-        if version != VERSION {
-            return Err(JournalError::Version { path: path(), version });
+        let failed = |source| JournalError::Io { path: self.path.clone(), source };
+        match store::read(&self.path).map_err(failed)? {
+            Some(text) => self.parse(&text),
+            None => Ok(Runtime::default()),
         }
-        let document: Document<Runtime> = serde_json::from_str(&text).map_err(damaged)?;
+    }
+
+    /// The runtime changes in the text of a journal.
+    ///
+    /// # Errors
+    /// As [`Journal::load`].
+    pub fn parse(&self, text: &str) -> Result<Runtime, JournalError> {
+        let damaged = |source| JournalError::Damaged { path: self.path.clone(), source };
+        let Header { version } = serde_json::from_str(text).map_err(damaged)?;
+        if version != VERSION {
+            return Err(JournalError::Version { path: self.path.clone(), version });
+        }
+        let document: Document<Runtime> = serde_json::from_str(text).map_err(damaged)?;
         Ok(document.changes)
+    }
+
+    /// The text of a journal with these changes.
+    ///
+    /// # Errors
+    /// What JSON cannot say.
+    pub fn text(runtime: &Runtime) -> serde_json::Result<String> {
+        let document = Document { version: VERSION, changes: runtime };
+        Ok(serde_json::to_string_pretty(&document)? + "\n")
     }
 
     /// Replaces what stands in it; on disk when this returns.
@@ -100,10 +118,8 @@ impl Journal {
     /// The system's; the old journal stands then.
     pub fn save(&self, runtime: &Runtime) -> Result<(), JournalError> {
         let failed = |source| JournalError::Io { path: self.path.clone(), source };
-        let document = Document { version: VERSION, changes: runtime };
-        let mut bytes = serde_json::to_vec_pretty(&document).map_err(|error| failed(error.into()))?;
-        bytes.push(b'\n');
-        store::replace(&self.path, &bytes).map_err(failed)
+        let text = Self::text(runtime).map_err(|error| failed(error.into()))?;
+        store::replace(&self.path, text.as_bytes()).map_err(failed)
     }
 }
 

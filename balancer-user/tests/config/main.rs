@@ -6,6 +6,7 @@ mod files;
 mod keys;
 mod mutations;
 mod verbs;
+mod verdict;
 
 use std::path::{Path, PathBuf};
 

@@ -1,9 +1,8 @@
 //! Whatever the text, there is a verdict, each problem lies within the text, and nothing panics.
 
-use balancer_user::config;
 use proptest::prelude::*;
 
-use crate::WHOLE;
+use crate::{WHOLE, verdict::verdict};
 
 /// One change of a text: what stands from `at` for `len` characters is replaced.
 #[derive(Clone, Debug)]
@@ -48,22 +47,7 @@ fn apply(text: &str, edit: &Edit) -> String {
 }
 
 fn judge(text: &str) -> Result<(), TestCaseError> {
-    let problems = match config::parse(text, "f") {
-        Ok(loaded) => loaded.warnings,
-        Err(problems) => {
-            prop_assert!(!problems.0.is_empty(), "refused without a word");
-            problems.0
-        }
-    };
-    for problem in problems {
-        // A place behind the last newline is on a line of its own.
-        let line = text.split('\n').nth(problem.line - 1);
-        let columns = line.map(|line| line.chars().count() + 1);
-        prop_assert!(columns.is_some_and(|columns| (1..=columns).contains(&problem.column)), "{problem}");
-        prop_assert!(!problem.message.is_empty() && !problem.remedy.is_empty(), "{problem}");
-        prop_assert_eq!(problem.to_string().lines().count(), 1);
-    }
-    Ok(())
+    verdict(text).map_err(TestCaseError::fail)
 }
 
 proptest! {

@@ -1,11 +1,12 @@
 //! `cargo xtask setup`: finds what building and the lab need, and installs what is missing.
 
 mod apt;
+mod fuzzer;
 mod linker;
 mod programs;
 mod toolchain;
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -27,8 +28,7 @@ pub(crate) fn run(talk: Talk) -> Result<()> {
         run::find("rustup").is_some(),
         "rustup is missing: install it (https://rustup.rs) and run this again"
     );
-    let cache =
-        bpf::cache_dir().context("neither XDG_CACHE_HOME nor HOME is set: nowhere to keep the tools")?;
+    let cache = cache()?;
     let mut apt = Apt::default();
 
     let toolchain = toolchain::ensure(&mut apt)?;
@@ -50,6 +50,15 @@ pub(crate) fn run(talk: Talk) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Makes sure of what the fuzzers take besides, which nothing else needs; the directory of cargo-fuzz.
+pub(crate) fn fuzzer() -> Result<PathBuf> {
+    fuzzer::ensure(&cache()?, &mut Apt::default())
+}
+
+fn cache() -> Result<PathBuf> {
+    bpf::cache_dir().context("neither XDG_CACHE_HOME nor HOME is set: nowhere to keep the tools")
 }
 
 /// Says what setup does, as it does it.

@@ -1,6 +1,7 @@
 //! `cargo xtask test`.
 
 mod counts;
+pub(crate) mod fuzz;
 
 use std::{
     env,

@@ -17,7 +17,7 @@ use balancer_common::{
         backend::{self, NextHop},
         interface,
         line::{HostLine, Line},
-        listener::{ListenerEntry, ListenerKey, Root, TimeoutTicks, WideAddress, wide4},
+        listener::{ListenerEntry, ListenerKey, Root, TimeoutTicks, wide4},
         service::{self, MaglevRoot, maglev_lines},
     },
     walk::family::{Family, V4, V6},
@@ -30,6 +30,10 @@ pub(crate) const BACKENDS: usize = 8;
 pub(crate) const SERVICE: u16 = 1;
 /// Port of the listeners that have one.
 pub(crate) const PORT: u16 = 443;
+/// Port of the v4 listener whose affinity is by connection.
+pub(crate) const PORT_BY_CONNECTION: u16 = 444;
+/// Address on which every TCP port is listened on.
+pub(crate) const VIP_ANY: u32 = u32::from_ne_bytes([203, 0, 113, 11]);
 /// Index, and line, of the interface that frames come in by.
 pub(crate) const INGRESS: u32 = 1;
 /// Its MAC address.
@@ -96,7 +100,7 @@ pub(crate) struct World<L> {
 }
 
 impl<L: TestLine> World<L> {
-    /// One service on four listeners, with backends that take everything.
+    /// One service on several listeners, with backends that take everything.
     pub(crate) fn new(shape: Shape) -> Self {
         Self::with(shape, true, true)
     }
@@ -137,10 +141,7 @@ impl<L: TestLine> World<L> {
         let service = self.at(TableId::Services, usize::from(SERVICE));
         service.store(service::WORD_AFFINITY, u64::from(AFFINITY));
         service.store(service::WORD_ROOT, MaglevRoot { current: 1, previous: 0 }.bits());
-        for (slot, number) in maglev_table(backends).into_iter().enumerate() {
-            let line = self.at(TableId::Maglev, 1 + slot / NUMBERS_PER_LINE as usize);
-            store_number(line, slot as u32, number);
-        }
+        self.choose_among(&(1..=backends).collect::<Vec<_>>());
         self.listen();
     }
 
@@ -149,13 +150,13 @@ impl<L: TestLine> World<L> {
         let entries = listeners();
         let place = |entry: &ListenerEntry, root| entry.key.place(&self.settings.index_key, root);
         let root = (0..)
-            .map(|seed| Root::new(0, false, 6, seed))
+            .map(|seed| Root::new(0, true, 6, seed))
             .find(|root| {
                 let mut places: Vec<u32> = entries.iter().map(|entry| place(entry, *root)).collect();
                 places.sort_unstable();
                 places.windows(2).all(|two| two[0] != two[1])
             })
-            .expect("four keys find four places of 64");
+            .expect("so few keys find places of their own among 64");
         for entry in &entries {
             let line = self.at(TableId::Listeners, usize::from(entry.listener));
             entry.words().iter().enumerate().for_each(|(word, value)| line.store(word, *value));
@@ -163,6 +164,14 @@ impl<L: TestLine> World<L> {
             store_number(self.at(TableId::Index, (place / NUMBERS_PER_LINE) as usize), place, entry.listener);
         }
         self.at(TableId::Root, 0).store(0, root.0);
+    }
+
+    /// Lets new clients have these backends alone.
+    pub(crate) fn choose_among(&self, numbers: &[u16]) {
+        for (slot, number) in maglev_table(numbers).into_iter().enumerate() {
+            let line = self.at(TableId::Maglev, 1 + slot / NUMBERS_PER_LINE as usize);
+            store_number(line, slot as u32, number);
+        }
     }
 
     fn at(&self, table: TableId, index: usize) -> &L {
@@ -208,14 +217,18 @@ fn table_lines<L: TestLine>(table: TableId, shape: &Shape, v4: bool, v6: bool) -
         TableId::Tentative6 => shared(v6, shape.pins.small),
         TableId::Gauges => shared(true, 1),
         TableId::Maglev => fixed(1 + maglev_lines(MAGLEV)),
+        TableId::Listeners => fixed(1 + listeners().len() as u32),
         _ => fixed(BACKENDS as u32),
     }
 }
 
-fn maglev_table(backends: u16) -> Vec<u16> {
-    let names: Vec<String> = (1..=backends).map(|number| format!("backend-{number}")).collect();
-    let entrants: Vec<Entrant<'_>> =
-        names.iter().zip(1..).map(|(name, number)| Entrant { name, number, weight: 1 }).collect();
+fn maglev_table(numbers: &[u16]) -> Vec<u16> {
+    let names: Vec<String> = numbers.iter().map(|number| format!("backend-{number}")).collect();
+    let entrants: Vec<Entrant<'_>> = names
+        .iter()
+        .zip(numbers)
+        .map(|(name, number)| Entrant { name, number: *number, weight: 1 })
+        .collect();
     let mut slots = vec![0; MAGLEV as usize];
     maglev::fill(&mut slots, &mut vec![Walk::default(); entrants.len()], &entrants, &[3; 16]);
     slots
@@ -223,29 +236,39 @@ fn maglev_table(backends: u16) -> Vec<u16> {
 
 fn store_number<L: Line>(line: &L, place: u32, number: u16) {
     let place = (place % NUMBERS_PER_LINE) as usize;
-    let word = line.load(place / 4) | u64::from(number) << (place % 4 * 16);
+    let shift = place % 4 * 16;
+    let word = line.load(place / 4) & !(0xffff << shift) | u64::from(number) << shift;
     line.store(place / 4, word);
 }
 
-fn listeners() -> [ListenerEntry; 4] {
-    let entry = |listener, address: WideAddress, proto| ListenerEntry {
-        key: ListenerKey { address, port: PORT, proto: proto as u8 },
-        listener,
-        service: SERVICE,
-        by: AffinityBy::Client,
+fn listeners() -> [ListenerEntry; 9] {
+    let (v4, any) = (wide4(V4::VIP), wide4(VIP_ANY));
+    let (tcp, udp) = (Proto::Tcp as u8, Proto::Udp as u8);
+    let keys = [
+        (v4, PORT, tcp),
+        (v4, PORT, udp),
+        (V6::VIP, PORT, tcp),
+        (V6::VIP, PORT, udp),
+        (any, 0, tcp),
+        (v4, PORT_BY_CONNECTION, tcp),
+        // The bare addresses, so that what cannot be read is known to be for a service.
+        (v4, 0, 0),
+        (V6::VIP, 0, 0),
+        (any, 0, 0),
+    ];
+    let mut numbers = 1..;
+    keys.map(|(address, port, proto)| ListenerEntry {
+        key: ListenerKey { address, port, proto },
+        listener: numbers.next().unwrap_or_default(),
+        service: if proto == 0 { 0 } else { SERVICE },
+        by: if port == PORT_BY_CONNECTION { AffinityBy::Connection } else { AffinityBy::Client },
         salt: 1,
         maglev_size: MAGLEV,
         affinity_timeout: AFFINITY,
         v4_prefix: 32,
         v6_prefix: 64,
         timeouts: TIMEOUTS,
-    };
-    [
-        entry(1, wide4(V4::VIP), Proto::Tcp),
-        entry(2, wide4(V4::VIP), Proto::Udp),
-        entry(3, V6::VIP, Proto::Tcp),
-        entry(4, V6::VIP, Proto::Udp),
-    ]
+    })
 }
 
 /// A family's addresses in these worlds.

@@ -1,0 +1,64 @@
+//! A frame that notices what the kernel's verifier would have to refuse.
+
+use crate::world::INGRESS;
+use balancer_common::packet::{Packet, View};
+
+/// A frame that insists on what is promised: a view lies within the frame, a read within its view.
+pub(crate) struct Guarded {
+    pub(crate) bytes: Vec<u8>,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct GuardedView<'a>(&'a [u8]);
+
+impl GuardedView<'_> {
+    fn read<const N: usize>(self, at: usize) -> [u8; N] {
+        let length = self.0.len();
+        let bytes = self.0.get(at..at + N);
+        let Some(bytes) = bytes else { panic!("{N} bytes at {at} of a view of {length}") };
+        std::array::from_fn(|i| bytes[i])
+    }
+}
+
+impl View for GuardedView<'_> {
+    fn u8(self, at: usize) -> u8 {
+        self.read::<1>(at)[0]
+    }
+
+    fn be16(self, at: usize) -> u16 {
+        u16::from_be_bytes(self.read(at))
+    }
+
+    fn u32(self, at: usize) -> u32 {
+        u32::from_ne_bytes(self.read(at))
+    }
+
+    fn u64(self, at: usize) -> u64 {
+        u64::from_ne_bytes(self.read(at))
+    }
+}
+
+impl Packet for Guarded {
+    type View<'a> = GuardedView<'a>;
+
+    fn length(&self) -> u32 {
+        self.bytes.len() as u32
+    }
+
+    fn ingress(&self) -> u32 {
+        INGRESS
+    }
+
+    fn view<const N: usize>(&self, at: u32) -> Option<GuardedView<'_>> {
+        self.bytes.get(at as usize..at as usize + N).map(GuardedView)
+    }
+
+    fn store_macs(&mut self, destination: u64, source: u64) -> bool {
+        if self.bytes.len() < 12 {
+            return false;
+        }
+        self.bytes[..6].copy_from_slice(&destination.to_le_bytes()[..6]);
+        self.bytes[6..12].copy_from_slice(&source.to_le_bytes()[..6]);
+        true
+    }
+}
