@@ -14,6 +14,7 @@ pub mod napi;
 pub mod netns;
 pub mod network;
 pub mod node;
+pub mod packets;
 pub mod paths;
 pub mod process;
 pub mod programs;
