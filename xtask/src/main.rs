@@ -39,8 +39,10 @@ enum Verb {
     },
     /// Run the tests and print their counts.
     Test {
-        /// Only tests whose name contains this.
-        filter: Option<String>,
+        /// Only tests whose name contains this; or the long form of a suite: `flood` (ten times every table's size in
+        /// forged packets), `soak` (minutes of random operations, a million packets in kernel and host, the tables'
+        /// proofs).
+        what: Option<String>,
         /// A test that is skipped for want of privileges fails (also with CI=true).
         #[arg(long)]
         require_privileged: bool,
@@ -82,7 +84,7 @@ fn dispatch(verb: Verb) -> anyhow::Result<()> {
         Verb::Setup => setup::run(setup::Talk::Always),
         Verb::Build => build::run(),
         Verb::Demo { keep } => demo::run(keep),
-        Verb::Test { filter, require_privileged } => test::run(filter.as_deref(), require_privileged),
+        Verb::Test { what, require_privileged } => test::run(what.as_deref(), require_privileged),
         Verb::Lab { args } => lab::run(&args),
         Verb::Bench { args } => bench::run(&args),
         Verb::Lint => lint::run(),
