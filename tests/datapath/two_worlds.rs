@@ -25,7 +25,7 @@ const TRIES: usize = 10;
 pub(crate) fn kernel_and_host_treat_random_packets_alike() -> Result<()> {
     let packets = match std::env::var(PACKETS_VARIABLE) {
         Ok(number) => number.parse().with_context(|| format!("{PACKETS_VARIABLE}={number}: no number"))?,
-        Err(_) if std::env::var("BALANCER_LONG").is_ok_and(|value| value == "1") => MANY,
+        Err(_) if lab::long() => MANY,
         Err(_) => PACKETS,
     };
     let mut outcomes = BTreeSet::new();

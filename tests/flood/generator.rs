@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use lab::{
     netns::Netns,
     network::{INTERFACE, hardware_address},
@@ -64,7 +64,7 @@ pub(crate) struct Flood {
     /// Sources so far, of each family.
     sources: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Result<u64>>,
+    thread: Option<JoinHandle<Result<u64>>>,
     begun: Instant,
 }
 
@@ -88,7 +88,7 @@ impl Flood {
         let (sources, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let (count, stopped) = (Arc::clone(&sources), Arc::clone(&stop));
         let thread = thread::spawn(move || netns.inside(|| run(&script, &count, &stopped)));
-        Self { sources, stop, thread, begun: Instant::now() }
+        Self { sources, stop, thread: Some(thread), begun: Instant::now() }
     }
 
     /// Sources so far, of each family.
@@ -98,14 +98,24 @@ impl Flood {
 
     /// Whether it has ended by itself, which only an error does.
     pub(crate) fn broken(&self) -> bool {
-        self.thread.is_finished()
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// Ends it.
-    pub(crate) fn stop(self) -> Result<Flooded> {
+    pub(crate) fn stop(mut self) -> Result<Flooded> {
         self.stop.store(true, Ordering::Relaxed);
-        let frames = self.thread.join().map_err(|_| anyhow!("the flood has panicked"))??;
-        Ok(Flooded { sources: self.sources.load(Ordering::Relaxed), frames, took: self.begun.elapsed() })
+        let thread = self.thread.take().context("it has ended before")?;
+        let frames = thread.join().map_err(|_| anyhow!("the flood has panicked"))??;
+        let sources = self.sources.load(Ordering::Relaxed);
+        Ok(Flooded { sources, frames, took: self.begun.elapsed() })
+    }
+}
+
+impl Drop for Flood {
+    /// A test that fails meanwhile leaves no flood behind.
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 

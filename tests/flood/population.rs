@@ -1,20 +1,25 @@
 //! Who is there before a flood, and what the tables know of them.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use balancer_common::state::Proto;
 use balancer_user::api::types::{ExplainQuestion, FlowRow};
 use lab::topology::{Host, LINES_PORT, vip_for};
+use tokio::time::sleep;
 
 use crate::{
     clients::{self, Client},
     scale::Scale,
-    stand::{Stand, until},
+    stand::Stand,
 };
 
 /// How long a client waits while nothing disturbs it.
-const CALM: Duration = Duration::from_secs(10);
+const CALM: Duration = Duration::from_secs(20);
 
 /// Guests who are there at once.
 const GUESTS: usize = 500;
@@ -24,12 +29,15 @@ const OLD: [Host; 2] = [Host::Backend(4), Host::Backend(5)];
 /// The others.
 const NEW: [Host; 3] = [Host::Backend(1), Host::Backend(2), Host::Backend(3)];
 
+/// Clients without a session, each with the backend that it is pinned to.
+pub(crate) type Absent = BTreeMap<IpAddr, String>;
+
 /// Clients that were there before.
 pub(crate) struct Population {
     /// Those with a session.
     pub(crate) sessions: Vec<Client>,
     /// Those without, and the backend that they are pinned to, which is not the one that Maglev names.
-    pub(crate) absent: BTreeMap<IpAddr, String>,
+    pub(crate) absent: Absent,
 }
 
 impl Population {
@@ -60,16 +68,22 @@ impl Population {
 
     /// Every session's flow is `established`: a packet has come a tick after its first ones.
     async fn establish(&mut self, stand: &Stand) -> Result<()> {
-        let sessions = std::cell::RefCell::new(&mut self.sessions);
-        until("every session's flow is established", async || {
-            #[expect(clippy::await_holding_refcell_ref, reason = "nobody else borrows it")]
-            let failed = clients::exchange_all(&mut sessions.borrow_mut(), CALM).await;
+        let give_up = Instant::now() + CALM;
+        loop {
+            let failed = clients::exchange_all(&mut self.sessions, CALM).await;
             ensure!(failed.is_empty(), "{} sessions fail: {:#}", failed.len(), failed[0]);
             let flows = stand.flows().await?;
             let established = flows.iter().filter(|flow| flow.state == "established").count();
-            Ok(established == sessions.borrow().len())
-        })
-        .await
+            if established == self.sessions.len() {
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < give_up,
+                "{established} flows of {} are established",
+                self.sessions.len()
+            );
+            sleep(Duration::from_millis(300)).await;
+        }
     }
 
     /// Nobody of the absent would come to his backend by Maglev alone.

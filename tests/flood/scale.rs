@@ -1,7 +1,5 @@
 //! How large a flood is, and all that it meets: whole with `BALANCER_LONG=1`, otherwise a slice of it.
 
-use std::env;
-
 use balancer_common::{
     layout::Dimensions,
     table::{bucket::Table, key::Slots as _},
@@ -29,7 +27,7 @@ pub(crate) struct Scale {
 impl Scale {
     /// The one that the environment asks for.
     pub(crate) fn chosen() -> Self {
-        if env::var("BALANCER_LONG").is_ok_and(|value| value == "1") {
+        if lab::long() {
             Self { limit: 65_536, sessions: 10_000, absent: 10_000, connects: 1000, long: true }
         } else {
             Self { limit: 4096, sessions: 800, absent: 800, connects: 200, long: false }

@@ -15,7 +15,7 @@ use tokio::time::{interval, sleep};
 use crate::{
     clients::{self, Client},
     generator::{FLOODER, Flood, Flooded, Script},
-    population::{Population, prefix},
+    population::{Absent, Known, Population, prefix},
     scale::Scale,
     stand::{Setup, Stand},
 };
@@ -53,6 +53,16 @@ struct Connects {
     failed: Vec<String>,
 }
 
+impl Connects {
+    fn enter(&mut self, source: IpAddr, backend: &str, pinned: Option<&String>) {
+        match pinned {
+            None => self.newcomers.push(source),
+            Some(pinned) if pinned == backend => self.returned += 1,
+            Some(pinned) => self.strayed.push(format!("{source} reached {backend}, not {pinned}")),
+        }
+    }
+}
+
 /// What the balancer counted, of the whole lab.
 #[derive(Clone, Copy)]
 struct Counters {
@@ -71,6 +81,16 @@ impl Counters {
     }
 }
 
+/// All that came of a flood.
+struct Outcome {
+    flooded: Flooded,
+    connects: Connects,
+    rounds: u32,
+    before: Counters,
+    now: Counters,
+    after: Known,
+}
+
 /// Floods a lab with this, and checks that none of those who were there before lose anything.
 pub(crate) async fn withstand(
     prefix: &str,
@@ -80,58 +100,66 @@ pub(crate) async fn withstand(
     let scale = Scale::chosen();
     let stand = Stand::up(prefix, Setup { entries: scale.limit, ..SETUP }).await?;
     let mut population = Population::settle(&stand, &scale).await?;
-    let before = population.known(&stand).await?;
-    ensure!(before.flows_lost + before.pins_lost == 0, "before the flood: {before:?}");
+    let known = population.known(&stand).await?;
+    ensure!(known.flows_lost + known.pins_lost == 0, "before the flood: {known:?}");
 
-    let counted = Counters::read(&stand)?;
+    let before = Counters::read(&stand)?;
     let flood = Flood::start(stand.place().netns(FLOODER), script(stand.place())?);
     let (connects, rounds) = meanwhile(&stand, &scale, &mut population, &flood).await?;
     let flooded = flood.stop()?;
     let now = Counters::read(&stand)?;
-
     let after = population.known(&stand).await?;
-    report(name, &scale, flooded, (counted, now));
-    let unpinned = connects.newcomers.iter().filter(|one| !after.pins.contains(&self::prefix(**one))).count();
-    eprintln!(
-        "{name}: {} sessions ({rounds} rounds of every other one): {} flows lost; {} absent clients: {} pins lost; \
-         {} connects: {} returned to their pin, {} newcomers served ({unpinned} left without a pin), {} failed",
-        scale.sessions,
-        after.flows_lost,
-        scale.absent,
-        after.pins_lost,
-        scale.connects,
-        connects.returned,
-        connects.newcomers.len(),
-        connects.failed.len(),
-    );
-    ensure!(after.flows_lost == 0, "{} flows are lost", after.flows_lost);
-    ensure!(after.pins_lost == 0, "{} pins are lost", after.pins_lost);
-    let most = scale.limit / 4 + RACES;
-    let within = after.bounded.iter().flatten().all(|count| *count <= most);
-    ensure!(within, "fresh and UDP flows are {:?}, and may be {most} each", after.bounded);
-    ensure!(connects.strayed.is_empty(), "not at the backend of their pin: {:?}", connects.strayed);
-    let (failed, few) = (connects.failed.len() as u32, scale.connects * (100 - SUCCESS) / 100);
-    ensure!(failed <= few, "{failed} connects fail: {:?}", connects.failed);
+
+    let outcome = Outcome { flooded, connects, rounds, before, now, after };
+    outcome.print(name, &scale);
+    outcome.judge(&scale)?;
     let silent = clients::exchange_all(&mut population.sessions, ANSWER).await;
     ensure!(silent.is_empty(), "{} sessions are broken afterwards: {:#}", silent.len(), silent[0]);
     Ok(())
 }
 
-fn report(name: &str, scale: &Scale, flooded: Flooded, (before, now): (Counters, Counters)) {
-    let Flooded { sources, frames, took } = flooded;
-    let seconds = took.as_secs_f64();
-    let seen = now.packets - before.packets;
-    eprintln!(
-        "{name}: limits.flows = {}, {sources} sources of each family (ten tables' worth is {}) in {seconds:.1} s, \
-         {:.0} frames/s sent, {:.0} packets/s counted by the balancer; {:.0} connections untracked, {:.0} pins found \
-         no room",
-        scale.limit,
-        scale.keys(),
-        frames as f64 / seconds,
-        seen / seconds,
-        now.untracked - before.untracked,
-        now.pins_untracked - before.pins_untracked,
-    );
+impl Outcome {
+    fn print(&self, name: &str, scale: &Scale) {
+        let Self { flooded: Flooded { sources, frames, took }, connects, rounds, before, now, after } = self;
+        let seconds = took.as_secs_f64();
+        eprintln!(
+            "{name}: limits.flows = {}, {sources} sources of each family (ten tables' worth is {}) in {seconds:.1} s, \
+             {:.0} frames/s sent, {:.0} packets/s counted by the balancer; {:.0} connections untracked, {:.0} pins \
+             found no room",
+            scale.limit,
+            scale.keys(),
+            *frames as f64 / seconds,
+            (now.packets - before.packets) / seconds,
+            now.untracked - before.untracked,
+            now.pins_untracked - before.pins_untracked,
+        );
+        let unpinned = connects.newcomers.iter().filter(|one| !after.pins.contains(&prefix(**one))).count();
+        eprintln!(
+            "{name}: {} sessions ({rounds} rounds of every other one): {} flows lost; {} absent clients: {} pins \
+             lost; {} connects: {} returned to their pin, {} newcomers served ({unpinned} left without a pin), {} failed",
+            scale.sessions,
+            after.flows_lost,
+            scale.absent,
+            after.pins_lost,
+            scale.connects,
+            connects.returned,
+            connects.newcomers.len(),
+            connects.failed.len(),
+        );
+    }
+
+    fn judge(&self, scale: &Scale) -> Result<()> {
+        let Self { connects, after, .. } = self;
+        ensure!(after.flows_lost == 0, "{} flows are lost", after.flows_lost);
+        ensure!(after.pins_lost == 0, "{} pins are lost", after.pins_lost);
+        let most = scale.limit / 4 + RACES;
+        let within = after.bounded.iter().flatten().all(|count| *count <= most);
+        ensure!(within, "fresh and UDP flows are {:?}, and may be {most} each", after.bounded);
+        ensure!(connects.strayed.is_empty(), "not at the backend of their pin: {:?}", connects.strayed);
+        let (failed, few) = (connects.failed.len() as u32, scale.connects * (100 - SUCCESS) / 100);
+        ensure!(failed <= few, "{failed} connects fail: {:?}", connects.failed);
+        Ok(())
+    }
 }
 
 /// During the flood: every other session talks, and clients connect, until the flood has been as long as it has to be.
@@ -177,20 +205,12 @@ async fn passed(flood: &Flood, sources: u64) -> Result<()> {
 }
 
 /// Connects spread evenly over the flood: an absent client and one that was never there before in turn.
-async fn connects(
-    stand: &Stand,
-    scale: &Scale,
-    absent: &std::collections::BTreeMap<IpAddr, String>,
-    flood: &Flood,
-) -> Result<Connects> {
-    let first = scale.sessions + scale.absent;
-    let newcomers = (first..first + scale.connects / 2).map(clients::address);
-    // Not the first ones by address alone: v4 and v6, from every host.
-    let step = absent.len() / (scale.connects as usize / 2);
-    let sources: Vec<IpAddr> =
-        absent.keys().copied().step_by(step.max(1)).zip(newcomers).flat_map(|(a, b)| [a, b]).collect();
+async fn connects(stand: &Stand, scale: &Scale, absent: &Absent, flood: &Flood) -> Result<Connects> {
+    let sources = sources(scale, absent);
+    let distinct: BTreeSet<_> = sources.iter().map(|source| prefix(*source)).collect();
+    ensure!(distinct.len() == scale.connects as usize, "{} clients connect", distinct.len());
+    let every = scale.keys() / u64::from(scale.connects);
     let sockets = clients::sockets(stand.place(), &sources)?;
-    let every = scale.keys() / sockets.len() as u64;
     let attempts = stream::iter(sockets).enumerate().map(|(number, (source, socket))| async move {
         passed(flood, every * number as u64).await?;
         Ok::<_, anyhow::Error>((source, Client::open(source, socket, CONNECT).await))
@@ -198,25 +218,22 @@ async fn connects(
     let outcomes: Vec<_> = attempts.buffered(AT_ONCE).collect().await;
     let (mut connects, mut guests) = (Connects::default(), Vec::new());
     for outcome in outcomes {
-        let (source, outcome) = outcome?;
-        match (outcome, absent.get(&source)) {
-            (Err(error), _) => connects.failed.push(format!("{error:#}")),
-            (Ok(client), Some(pinned)) if client.backend == *pinned => {
-                connects.returned += 1;
-                guests.push(client);
-            }
-            (Ok(client), Some(pinned)) => {
-                connects.strayed.push(format!("{source} reached {}, not {pinned}", client.backend));
-                guests.push(client);
-            }
-            (Ok(client), None) => {
-                connects.newcomers.push(source);
+        match outcome? {
+            (_, Err(error)) => connects.failed.push(format!("{error:#}")),
+            (source, Ok(client)) => {
+                connects.enter(source, &client.backend, absent.get(&source));
                 guests.push(client);
             }
         }
     }
-    let distinct: BTreeSet<_> = sources.iter().map(|source| prefix(*source)).collect();
-    ensure!(distinct.len() == sources.len(), "two connects are of one client");
     clients::close_all(guests).await;
     Ok(connects)
+}
+
+/// Who connects: half of them have been there before. Not the first ones by address alone: v4 and v6, from every host.
+fn sources(scale: &Scale, absent: &Absent) -> Vec<IpAddr> {
+    let (first, half) = (scale.sessions + scale.absent, scale.connects / 2);
+    let newcomers = (first..first + half).map(clients::address);
+    let returning = absent.keys().copied().step_by((scale.absent / half) as usize);
+    returning.zip(newcomers).flat_map(|(one, other)| [one, other]).collect()
 }

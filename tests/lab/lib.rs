@@ -22,3 +22,9 @@ pub mod servers;
 pub mod signals;
 pub mod topology;
 pub mod wire;
+
+/// Whether tests run their long form: `BALANCER_LONG=1`.
+#[must_use]
+pub fn long() -> bool {
+    std::env::var("BALANCER_LONG").is_ok_and(|value| value == "1")
+}

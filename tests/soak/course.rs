@@ -8,7 +8,10 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use lab::topology::Host;
 
-use crate::{labs::block_on, world::World};
+use crate::{Test, labs::block_on, world::World};
+
+pub(crate) const TESTS: &[Test] =
+    &[("no_operation_moves_a_session_it_must_not_and_at_rest_all_counts_agree", run)];
 
 /// Gives the seed.
 const SEED: &str = "BALANCER_SOAK_SEED";
@@ -25,7 +28,7 @@ struct Plan {
 
 impl Plan {
     fn chosen() -> Self {
-        if env::var("BALANCER_LONG").is_ok_and(|value| value == "1") {
+        if lab::long() {
             Self { lasts: Duration::from_secs(300), quiet_moments: 10, operations: 12, sessions: 500 }
         } else {
             Self { lasts: Duration::ZERO, quiet_moments: 2, operations: 12, sessions: 150 }
@@ -33,8 +36,7 @@ impl Plan {
     }
 }
 
-/// Runs it.
-pub(crate) fn run() -> Result<()> {
+fn run() -> Result<()> {
     let seed = seed()?;
     eprintln!("soak: seed {seed}, again with {SEED}={seed}");
     block_on(async {

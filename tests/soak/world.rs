@@ -26,7 +26,7 @@ pub(crate) const GUEST: Host = Host::Backend(5);
 const SETUP: Setup = Setup {
     entries: 16_384,
     backends: 4,
-    service: "timeouts = { closing = \"4s\", established = \"8s\" }",
+    service: "timeouts = { syn = \"8s\", closing = \"4s\", established = \"8s\" }",
     health: "interval = \"250ms\"\ntimeout = \"240ms\"\nrise = 1\nfall = 3",
 };
 
