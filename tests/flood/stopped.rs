@@ -23,7 +23,7 @@ use crate::{
     generator::{FLOODER, Script},
     labs::block_on,
     scale::Scale,
-    stand::{Setup, Stand},
+    stand::{Setup, Stand, until},
     withstand::SETUP,
 };
 
@@ -61,7 +61,7 @@ fn nobody_sweeps() -> Result<()> {
         let stand = Stand::up("bf-stop-", Setup { entries: scale.limit, service: SHORT, ..SETUP }).await?;
         let opened = stand.metric("balancer_backend_flows_total{")?;
         stand.signal(Signal::STOP)?;
-        ensure!(stopped(&stand)?, "the agent goes on");
+        until("the agent stands still", async || stopped(&stand)).await?;
         let came = come_and_go(&stand, &scale).await;
         ensure!(stopped(&stand)?, "the agent has gone on meanwhile");
         stand.signal(Signal::CONT)?;
