@@ -29,7 +29,7 @@ const AT_ONCE: usize = 48;
 /// Client `number` (below 390,000): every other one v6, with a `/64` of its own.
 pub(crate) fn address(number: u32) -> IpAddr {
     let (host, n) = ((number / 2 % HOSTS + 1) as u8, number / 2 / HOSTS + 300);
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         let [.., high, low] = n.to_be_bytes();
         Ipv4Addr::new(10, 80 + host, high, low).into()
     } else {

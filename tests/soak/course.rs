@@ -86,6 +86,7 @@ async fn course(world: &mut World) -> Result<()> {
 
 /// A quiet moment, with enough sessions to tell.
 async fn rest(world: &mut World, plan: &Plan) -> Result<usize> {
+    world.reunion().await.context("many come back")?;
     let live: usize = Host::backends().map(|backend| world.count(backend)).sum();
     if live < plan.sessions {
         world.come((plan.sessions - live) as u32).await?;

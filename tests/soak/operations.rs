@@ -77,6 +77,8 @@ const ALL: [(u32, Operation); 17] = [
 const STEADY: usize = 2;
 /// Sessions beyond which nobody more is let in.
 const FULL: usize = 900;
+/// Guests of a reunion at most.
+const GUESTS: usize = 300;
 /// Programs with clients at once.
 const MORTALS: usize = 3;
 
@@ -181,6 +183,20 @@ impl World {
         absent.shuffle(&mut self.random);
         absent.truncate(self.random.random_range(10..100));
         self.open(&absent).await
+    }
+
+    /// Many who have left come for a moment, in whatever state their backends were when they came first: everyone is
+    /// served where he belongs.
+    pub(crate) async fn reunion(&mut self) -> Result<()> {
+        let mut absent = self.absent();
+        absent.shuffle(&mut self.random);
+        absent.truncate(GUESTS);
+        let guests = clients::open_all(self.stand.place(), &absent, PATIENCE).await?;
+        for guest in &guests {
+            self.placed(guest.source, &guest.backend)?;
+        }
+        clients::close_all(guests).await;
+        Ok(())
     }
 
     async fn start_clients(&mut self) -> Result<()> {
