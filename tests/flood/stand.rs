@@ -177,13 +177,15 @@ fn more_descriptors() -> Result<()> {
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).context("raising RLIMIT_NOFILE")
 }
 
+/// The seed of Maglev is given, so that what is done again comes to the same.
 fn config(place: &Place, setup: Setup) -> String {
     let (api, state) = (place.api(), place.agent_state());
     let bpffs = place.bpffs().join("balancer");
     let entries = setup.entries;
     let head = format!(
         "schema = 1\n\n[agent]\ninterfaces = [{INTERFACE:?}]\napi = {api:?}\nstate_dir = {state:?}\n\
-         bpffs = {bpffs:?}\n\n[limits]\nflows = {entries}\npins = {entries}\n"
+         bpffs = {bpffs:?}\n\n[limits]\nflows = {entries}\npins = {entries}\n\
+         hash_seed = \"000102030405060708090a0b0c0d0e0f\"\n"
     );
     let services = [service(SERVICE, LINES_PORT, "tcp", setup), service("udp", UDP_PORT, "udp", setup)];
     head + &services.concat()

@@ -15,6 +15,8 @@ pub(crate) const TESTS: &[Test] =
 
 /// Gives the seed.
 const SEED: &str = "BALANCER_SOAK_SEED";
+/// The slice of this seed rests long enough for tentative pins to run out, so that only pins speak for a client.
+const SLICE: u64 = 3;
 /// What was done last is shown when something fails.
 const TAIL: usize = 25;
 
@@ -55,7 +57,7 @@ fn seed() -> Result<u64> {
         return text.parse().with_context(|| format!("{SEED}={text}: no number"));
     }
     if Plan::chosen().lasts.is_zero() {
-        return Ok(1);
+        return Ok(SLICE);
     }
     Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())
 }
