@@ -6,6 +6,8 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use lab::node::{
     clients::{self, Targets},
+    lines::Lines,
+    lines_server,
     udp::Udp,
     udp_server,
     ws::Ws,
@@ -35,8 +37,18 @@ enum Role {
         #[arg(long = "address", required = true)]
         addresses: Vec<IpAddr>,
     },
+    /// A server of lines over TCP that counts each session's messages.
+    LinesServer {
+        #[command(flatten)]
+        server: Server,
+    },
     /// Many WebSocket clients, commanded by JSON lines on stdin.
     WsClients {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Many clients that speak in lines over TCP, commanded by JSON lines on stdin.
+    LinesClients {
         #[command(flatten)]
         target: Target,
     },
@@ -77,10 +89,12 @@ impl From<Target> for Targets {
 async fn main() -> Result<()> {
     match Cli::parse().role {
         Role::WsServer { server } => ws_server::serve(&server.name, server.port).await,
+        Role::LinesServer { server } => lines_server::serve(&server.name, server.port).await,
         Role::UdpServer { server, addresses } => {
             udp_server::serve(&server.name, &addresses, server.port).await
         }
         Role::WsClients { target } => clients::obey::<Ws>(target.into()).await,
+        Role::LinesClients { target } => clients::obey::<Lines>(target.into()).await,
         Role::UdpClients { target } => clients::obey::<Udp>(target.into()).await,
     }
 }

@@ -13,6 +13,8 @@ use std::{collections::BTreeSet, time::Duration};
 const BATCH: usize = 5000;
 /// How many packets are compared, unless the environment says otherwise.
 const PACKETS: usize = 20_000;
+/// As many with `BALANCER_LONG=1`.
+const MANY: usize = 1_000_000;
 /// Environment variable with another number of packets.
 const PACKETS_VARIABLE: &str = "BALANCER_TWO_WORLDS_PACKETS";
 /// After so many packets a backend's state changes.
@@ -23,6 +25,7 @@ const TRIES: usize = 10;
 pub(crate) fn kernel_and_host_treat_random_packets_alike() -> Result<()> {
     let packets = match std::env::var(PACKETS_VARIABLE) {
         Ok(number) => number.parse().with_context(|| format!("{PACKETS_VARIABLE}={number}: no number"))?,
+        Err(_) if lab::long() => MANY,
         Err(_) => PACKETS,
     };
     let mut outcomes = BTreeSet::new();

@@ -14,6 +14,7 @@ pub mod napi;
 pub mod netns;
 pub mod network;
 pub mod node;
+pub mod packets;
 pub mod paths;
 pub mod process;
 pub mod programs;
@@ -21,3 +22,9 @@ pub mod servers;
 pub mod signals;
 pub mod topology;
 pub mod wire;
+
+/// Whether tests run their long form: `BALANCER_LONG=1`.
+#[must_use]
+pub fn long() -> bool {
+    std::env::var("BALANCER_LONG").is_ok_and(|value| value == "1")
+}

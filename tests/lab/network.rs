@@ -2,12 +2,12 @@
 
 use std::{fmt::Write as _, process::Command};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use tokio::task::yield_now;
 
 use crate::{
     napi,
-    netns::{Netns, run},
+    netns::{Netns, output, run},
     paths::Place,
     topology::{
         CLIENT_HOSTS, Host, SEGMENT_V4_BITS, SEGMENT_V6_BITS, VIP_V4, VIP_V6, clients_v4, clients_v6,
@@ -32,6 +32,15 @@ pub async fn build(place: &Place) -> Result<()> {
         yield_now().await;
     }
     Ok(())
+}
+
+/// MAC address of a host. By netlink: `/sys` shows the namespace that it was mounted in.
+///
+/// # Errors
+/// When the host has no interface.
+pub fn hardware_address(place: &Place, host: Host) -> Result<String> {
+    let link = output(place.netns(host).command("ip").args(["-brief", "link", "show", "dev", INTERFACE]))?;
+    Ok(link.split_whitespace().nth(2).with_context(|| format!("no address in {link:?}"))?.to_owned())
 }
 
 fn join(place: &Place, switch: &Netns, host: Host) -> Result<()> {

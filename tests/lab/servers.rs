@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::TcpStream,
+    net::{IpAddr, TcpStream},
     time::{Duration, Instant},
 };
 
@@ -11,13 +11,15 @@ use anyhow::{Result, bail};
 use crate::{
     paths::Place,
     process, programs,
-    topology::{Host, UDP_PORT, VIP_V4, VIP_V6, WEB_PORT, WS_PORT},
+    topology::{Host, LINES_PORT, UDP_PORT, VIP_V4, VIP_V6, WEB_PORT, WS_PORT},
 };
 
 /// Name of the WebSocket server among a host's programs.
 pub const WS: &str = "ws-server";
 /// Name of the UDP server among a host's programs.
 pub const UDP: &str = "udp-server";
+/// Name of the server that speaks in lines.
+pub const LINES: &str = "lines-server";
 /// Name of nginx among a host's programs.
 pub const WEB: &str = "nginx";
 
@@ -36,10 +38,15 @@ pub fn start(place: &Place, backend: Host) -> Result<()> {
 /// # Errors
 /// As [`start`].
 pub fn start_ws(place: &Place, backend: Host) -> Result<()> {
-    let mut command = place.netns(backend).command(&programs::lab_node()?.to_string_lossy());
-    command.args([WS, "--name", &backend.to_string(), "--port", &WS_PORT.to_string()]);
-    process::start(place, backend, WS, command)?;
-    listens(place, backend, WS, WS_PORT)
+    start_node(place, backend, WS, WS_PORT, &[])
+}
+
+/// Starts the server that speaks in lines, which is not among those of [`start`].
+///
+/// # Errors
+/// As [`start`].
+pub fn start_lines(place: &Place, backend: Host) -> Result<()> {
+    start_node(place, backend, LINES, LINES_PORT, &[])
 }
 
 /// Starts the UDP server. It has a socket for each address, so that it answers from the one it was asked at.
@@ -47,15 +54,19 @@ pub fn start_ws(place: &Place, backend: Host) -> Result<()> {
 /// # Errors
 /// As [`start`].
 pub fn start_udp(place: &Place, backend: Host) -> Result<()> {
+    let own = [VIP_V4.into(), VIP_V6.into(), backend.v4().into(), backend.v6().into()];
+    start_node(place, backend, UDP, UDP_PORT, &own)
+}
+
+/// Starts one of the lab's own servers.
+fn start_node(place: &Place, backend: Host, role: &str, port: u16, own: &[IpAddr]) -> Result<()> {
     let mut command = place.netns(backend).command(&programs::lab_node()?.to_string_lossy());
-    command.args([UDP, "--name", &backend.to_string(), "--port", &UDP_PORT.to_string()]);
-    for address in
-        [VIP_V4.to_string(), VIP_V6.to_string(), backend.v4().to_string(), backend.v6().to_string()]
-    {
-        command.args(["--address", &address]);
+    command.args([role, "--name", &backend.to_string(), "--port", &port.to_string()]);
+    for address in own {
+        command.args(["--address", &address.to_string()]);
     }
-    process::start(place, backend, UDP, command)?;
-    listens(place, backend, UDP, UDP_PORT)
+    process::start(place, backend, role, command)?;
+    listens(place, backend, role, port)
 }
 
 fn start_web(place: &Place, backend: Host) -> Result<()> {

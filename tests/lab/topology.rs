@@ -34,6 +34,8 @@ pub const SEGMENT_V6_BITS: u8 = 64;
 pub const WS_PORT: u16 = 8080;
 /// Port of the UDP service.
 pub const UDP_PORT: u16 = 9000;
+/// Port of the servers that speak in lines, which tests with thousands of sessions configure as a service.
+pub const LINES_PORT: u16 = 7000;
 /// Port of the web service.
 pub const WEB_PORT: u16 = 80;
 

@@ -5,13 +5,13 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use lab::{
     crowd::{Crowd, Kind},
     demo::reconnect,
     lifecycle::Extent,
     netns::output,
-    network::INTERFACE,
+    network::{INTERFACE, hardware_address},
     paths::Place,
     process, servers,
     topology::{Host, UDP_PORT, VIP_V4, VIP_V6, WEB_PORT, WS_PORT, client_v4, client_v6},
@@ -122,12 +122,6 @@ fn only_the_balancer_answers_for_the_service_address() -> Result<()> {
         }
         Ok(())
     })
-}
-
-/// By netlink: `/sys` shows the namespace that it was mounted in.
-fn hardware_address(place: &Place, host: Host) -> Result<String> {
-    let link = output(place.netns(host).command("ip").args(["-brief", "link", "show", "dev", INTERFACE]))?;
-    Ok(link.split_whitespace().nth(2).with_context(|| format!("no address in {link:?}"))?.to_owned())
 }
 
 /// What a client host's neighbour table says of an address after a connection was tried.

@@ -37,12 +37,14 @@ enum Verb {
         #[arg(long)]
         keep: bool,
     },
-    /// Run the tests and print their counts; `test fuzz [SECONDS]` runs the fuzzers instead.
+    /// Run the tests and print their counts.
     Test {
-        /// Only tests whose name contains this.
-        filter: Option<String>,
+        /// Only tests whose name contains this; or the long form of a suite: `flood` (ten times every table's size in
+        /// forged packets), `soak` (minutes of random operations, a million packets in kernel and host, the tables'
+        /// proofs), `fuzz` (every fuzzer for a while).
+        what: Option<String>,
         /// Seconds for each fuzzer, 60 if absent.
-        #[arg(requires = "filter")]
+        #[arg(requires = "what")]
         seconds: Option<String>,
         /// A test that is skipped for want of privileges fails (also with CI=true).
         #[arg(long)]
@@ -85,12 +87,12 @@ fn dispatch(verb: Verb) -> anyhow::Result<()> {
         Verb::Setup => setup::run(setup::Talk::Always),
         Verb::Build => build::run(),
         Verb::Demo { keep } => demo::run(keep),
-        Verb::Test { filter, seconds, .. } if filter.as_deref() == Some(test::fuzz::WORD) => {
+        Verb::Test { what, seconds, .. } if what.as_deref() == Some(test::fuzz::WORD) => {
             test::fuzz::run(test::fuzz::seconds(seconds.as_deref())?)
         }
         Verb::Test { seconds: Some(word), .. } => anyhow::bail!("{word:?}: only `test fuzz` takes seconds"),
-        Verb::Test { filter, seconds: None, require_privileged } => {
-            test::run(filter.as_deref(), require_privileged)
+        Verb::Test { what, seconds: None, require_privileged } => {
+            test::run(what.as_deref(), require_privileged)
         }
         Verb::Lab { args } => lab::run(&args),
         Verb::Bench { args } => bench::run(&args),

@@ -2,6 +2,8 @@
 
 pub mod clients;
 pub mod ledger;
+pub mod lines;
+pub mod lines_server;
 pub mod probe;
 pub mod session;
 pub mod talk;
