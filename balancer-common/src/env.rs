@@ -53,9 +53,9 @@ pub trait Env {
     fn jiffies(&self) -> u64;
     /// Counts a transition of a flow at a backend.
     fn transition(&self, backend: u16, transition: Transition);
-    /// Counts a packet of `bytes` bytes to a backend.
-    fn traffic(&self, backend: u16, bytes: u32);
-    /// Counts a packet under the reason with this index.
+    /// Counts a packet of `bytes` bytes that goes to a backend, at the backend and under the reason with this index.
+    fn forwarded(&self, backend: u16, reason: u32, bytes: u32);
+    /// Counts a packet that goes nowhere under the reason with this index.
     fn count_index(&self, index: u32);
 
     /// Counts a packet's reason.

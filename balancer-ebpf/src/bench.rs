@@ -134,7 +134,7 @@ fn twin_walk(frame: &mut Frame) -> Option<Verdict> {
     let ip = ipv4::parse(frame, link.next)?;
     let segment = transport::parse(frame, ip.payload.ok()?, ip.source, ip.destination).ok()?;
     let key = ListenerKey { address: wide4(segment.destination), port: segment.dport, proto: segment.proto };
-    let listener = listener::find_for_packet(env, &key)?;
+    let (_, listener) = listener::find_for_packet(env, ingress.root, &key)?;
     let key =
         [u64::from(segment.source) | u64::from(segment.sport) << 32 | u64::from(listener.number()) << 48, 0];
     let flow = TWIN.get_ptr_mut(key)?;

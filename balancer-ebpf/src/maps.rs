@@ -16,7 +16,7 @@
 //! | `GAUGES` | 0 → shared numbers | packets, agent | packets, agent | |
 //! | `LEDGER` | backend → transitions that the agent made | agent | agent | |
 //! | `TRAFFIC` | backend → counters of this CPU | packets | agent | |
-//! | `REASONS` | reason → packets of this CPU | packets | agent | |
+//! | `REASONS` | reason → packets of this CPU; those of the reason `flow` stand in `TRAFFIC` | packets | agent | |
 //!
 //! All lines are 64 bytes; the sizes here are placeholders, the agent sets them before load. Lines are
 //! mmap-able because only then a line is one cache line (a plain array's values start in the middle of one).
@@ -44,10 +44,11 @@ lines! {
     ROOT, INDEX, LISTENERS, SERVICES, MAGLEV, BACKENDS, INTERFACES, GAUGES, LEDGER,
 }
 
-/// Counters of a backend on this CPU: packets, bytes, opened, closed, expired, revived, two spare.
+/// Counters of a backend on this CPU: packets but those of the reason `flow`, bytes, opened, closed, expired, revived,
+/// packets of the reason `flow`, one spare.
 #[btf_map]
 pub(crate) static TRAFFIC: PerCpuArray<[u64; 8], 1> = PerCpuArray::new();
 
-/// Packets by reason on this CPU.
+/// Packets by reason on this CPU. The agent writes that of `flow`: what backends counted whose numbers were freed.
 #[btf_map]
 pub(crate) static REASONS: PerCpuArray<u64, 1> = PerCpuArray::new();

@@ -7,6 +7,7 @@ use crate::{
 use aya_ebpf::helpers::bpf_jiffies64;
 use balancer_common::{
     env::{Env, Transition},
+    reason::Reason,
     settings::Settings,
     table::{TableId, line::Line},
 };
@@ -90,9 +91,10 @@ fn line(map: &'static Lines, index: u32) -> Option<&'static KernelLine> {
 }
 
 /// Place of a counter in a backend's line of `TRAFFIC`.
-const PACKETS: usize = 0;
+const OTHERS: usize = 0;
 const BYTES: usize = 1;
 const TRANSITIONS: usize = 2;
+const SETTLED: usize = 6;
 
 impl Env for Kernel {
     type Line = KernelLine;
@@ -141,13 +143,18 @@ impl Env for Kernel {
     }
 
     #[inline(always)]
-    fn traffic(&self, backend: u16, bytes: u32) {
+    fn forwarded(&self, backend: u16, reason: u32, bytes: u32) {
+        // The reason of nearly all packets is counted in the backend's own line: one look-up fewer for each.
+        let settled = reason == Reason::Flow.index();
         if let Some(counters) = maps::TRAFFIC.get_ptr_mut(u32::from(backend)) {
             // SAFETY: this CPU's own value.
             unsafe {
-                (*counters)[PACKETS] += 1;
+                (*counters)[if settled { SETTLED } else { OTHERS }] += 1;
                 (*counters)[BYTES] += u64::from(bytes);
             }
+        }
+        if !settled {
+            self.count_index(reason);
         }
     }
 

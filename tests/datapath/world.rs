@@ -142,7 +142,9 @@ impl Env for World {
         self.transitions.borrow_mut().entry(backend).or_default()[transition as usize] += 1;
     }
 
-    fn traffic(&self, _backend: u16, _bytes: u32) {}
+    fn forwarded(&self, _backend: u16, reason: u32, _bytes: u32) {
+        self.count_index(reason);
+    }
 
     fn count_index(&self, index: u32) {
         self.reasons.borrow_mut().push(Reason::from_index(index).expect("every index is a reason's"));

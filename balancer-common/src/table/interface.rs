@@ -1,6 +1,6 @@
-//! Interfaces, by a hash of their index: the own MAC address that a frame must be for.
+//! Interfaces, by a hash of their index: the own MAC address that a frame must be for, and the root of the listeners.
 
-use super::{TableId, line::Line};
+use super::{TableId, line::Line, listener::Root};
 use crate::env::Env;
 
 /// Lines of the table; an interface stands at its index modulo this, or within [`PROBES`] lines behind.
@@ -11,6 +11,9 @@ pub const PROBES: u32 = 4;
 pub const WORD_INDEX: usize = 0;
 /// Word that holds its MAC address: low 48 bits, memory order.
 pub const WORD_MAC: usize = 1;
+/// Word that holds the [`Root`], the same in every line and in the table of the root: a packet looks at its interface's
+/// line anyway, and is spared another one.
+pub const WORD_ROOT: usize = 2;
 
 /// An attached interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub struct Interface {
     pub line: u16,
     /// Its MAC address: low 48 bits, memory order.
     pub mac: u64,
+    /// Which half of the listeners is current.
+    pub root: Root,
 }
 
 /// The interface with this index.
@@ -28,7 +33,8 @@ pub fn find<E: Env>(env: &E, index: u32) -> Option<Interface> {
         let at = (index + probe) % LINES;
         let line = env.line(TableId::Interfaces, at)?;
         if line.load(WORD_INDEX) as u32 == index {
-            return Some(Interface { line: at as u16, mac: line.load(WORD_MAC) });
+            let root = Root(line.load(WORD_ROOT));
+            return Some(Interface { line: at as u16, mac: line.load(WORD_MAC), root });
         }
     }
     None

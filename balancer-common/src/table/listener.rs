@@ -287,30 +287,34 @@ impl<L: Line> Listener<'_, L> {
     }
 }
 
-/// The current root.
+/// The current root, for those who do not come from an interface.
 #[inline(always)]
 pub fn root<E: Env>(env: &E) -> Root {
     Root(env.line(TableId::Root, 0).map_or(0, |line| line.load(0)))
 }
 
-/// The listener with this exact key in the half that `root` names.
+/// The listener with this exact key in the half that `root` names, and its number: the index has it before the line is
+/// there.
 #[inline(always)]
-pub fn find<'a, E: Env>(env: &'a E, root: Root, key: &ListenerKey) -> Option<Listener<'a, E::Line>> {
+pub fn find<'a, E: Env>(env: &'a E, root: Root, key: &ListenerKey) -> Option<(u16, Listener<'a, E::Line>)> {
     let place = key.place(&env.settings().index_key, root);
     let lines = INDEX_PLACES / super::NUMBERS_PER_LINE;
     let index = env.line(TableId::Index, root.half() * lines + place / super::NUMBERS_PER_LINE)?;
-    let line = packed_number(index, place);
-    if line == 0 {
+    let number = packed_number(index, place);
+    if number == 0 {
         return None;
     }
-    let listener = Listener(env.line(TableId::Listeners, root.half() * MAX_LISTENERS + line as u32)?);
-    listener.is_for(key).then_some(listener)
+    let listener = Listener(env.line(TableId::Listeners, root.half() * MAX_LISTENERS + number as u32)?);
+    listener.is_for(key).then_some((number, listener))
 }
 
-/// The listener of a packet: the exact port, then a wildcard.
+/// The listener of a packet in the half that `root` names, and its number: the exact port, then a wildcard.
 #[inline(always)]
-pub fn find_for_packet<'a, E: Env>(env: &'a E, key: &ListenerKey) -> Option<Listener<'a, E::Line>> {
-    let root = root(env);
+pub fn find_for_packet<'a, E: Env>(
+    env: &'a E,
+    root: Root,
+    key: &ListenerKey,
+) -> Option<(u16, Listener<'a, E::Line>)> {
     if let Some(listener) = find(env, root, key) {
         return Some(listener);
     }

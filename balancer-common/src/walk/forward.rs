@@ -51,8 +51,7 @@ pub fn send<E: Env, P: Packet>(
     if !packet.store_macs(hop.mac(), own) {
         return dropped(env, Reason::TableError);
     }
-    env.traffic(decision.backend(), bytes);
-    env.count_index(decision.reason_index());
+    env.forwarded(decision.backend(), decision.reason_index(), bytes);
     verdict
 }
 

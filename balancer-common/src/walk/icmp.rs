@@ -52,7 +52,9 @@ pub fn decide<F: Family, E: Steps, P: Packet>(
 fn by_flow<F: Family, E: Steps>(env: &E, segment: &Segment<F::Address>) -> Decision {
     let key =
         ListenerKey { address: F::wide(segment.destination), port: segment.dport, proto: segment.proto };
-    let Some(listener) = listener::find_for_packet(env, &key) else { return Decision::PASS };
+    let Some((_, listener)) = listener::find_for_packet(env, listener::root(env), &key) else {
+        return Decision::PASS;
+    };
     let flow = F::segment_key(segment, listener);
     let hash = F::FlowSlots::hash(&flow, &env.settings().index_key);
     let known = match bucket::find::<F::Flows, E>(env, hash, &flow) {

@@ -25,7 +25,7 @@ use crate::{
         bucket,
         interface::{self, Interface},
         key::Slots,
-        listener::{self, ListenerKey, WideAddress},
+        listener::{self, ListenerKey, Root, WideAddress},
     },
 };
 use decision::{Decision, Verdict};
@@ -87,7 +87,7 @@ fn segment<F: Family, E: Steps, P: Packet>(
         Ok(segment) => segment,
         Err(refusal) => return refused(env, refusal, F::wide(ip.destination)),
     };
-    match route::<F, E>(env, &segment) {
+    match route::<F, E>(env, ingress.root, &segment) {
         Route::Settled(decision, hop) => forward::send(env, packet, ingress, decision, hop),
         Route::Decided(decision) => carry_out(env, packet, ingress, decision),
     }
@@ -128,19 +128,21 @@ fn refused<E: Steps>(env: &E, refusal: Refusal, destination: WideAddress) -> Ver
 /// Where a segment goes; [`Decision::PASS`] if it is for no service.
 #[inline(always)]
 pub fn decide<F: Family, E: Steps>(env: &E, segment: &Segment<F::Address>) -> Decision {
-    match route::<F, E>(env, segment) {
+    match route::<F, E>(env, listener::root(env), segment) {
         Route::Settled(decision, _) | Route::Decided(decision) => decision,
     }
 }
 
 #[inline(always)]
-fn route<F: Family, E: Steps>(env: &E, segment: &Segment<F::Address>) -> Route {
+fn route<F: Family, E: Steps>(env: &E, root: Root, segment: &Segment<F::Address>) -> Route {
     let wanted =
         ListenerKey { address: F::wide(segment.destination), port: segment.dport, proto: segment.proto };
-    let Some(listener) = listener::find_for_packet(env, &wanted) else {
+    let Some((number, listener)) = listener::find_for_packet(env, root, &wanted) else {
         return Route::Decided(Decision::PASS);
     };
-    let key = F::segment_key(segment, listener);
+    // As `F::segment_key`, with the number out of the index: the look-up of the flow need not wait for the listener's line.
+    let dport = if listener.wildcard() { segment.dport } else { 0 };
+    let key = F::flow_key(segment.source, segment.sport, number, dport);
     let hash = F::FlowSlots::hash(&key, &env.settings().index_key);
     if let Some(place) = bucket::find::<F::Flows, E>(env, hash, &key) {
         if let Some((decision, hop)) = known::settled::<F, E>(env, segment, listener, place) {

@@ -3,15 +3,18 @@
 use balancer_common::{env::Transition, reason::Reason, table::line::Line};
 
 /// Places in a backend's counters; `docs/packet.md` shows them.
-const PACKETS: usize = 0;
+const OTHERS: usize = 0;
 const BYTES: usize = 1;
 const TRANSITIONS: usize = 2;
+const SETTLED: usize = 6;
 
 /// A backend's counters since the maps were made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BackendCounts {
     /// Packets sent to it.
     pub packets: u64,
+    /// Those of them that have the reason `flow`.
+    pub settled: u64,
     /// Bytes sent to it, whole frames.
     pub bytes: u64,
     /// Flows that began.
@@ -34,7 +37,8 @@ impl BackendCounts {
     /// Adds the counters of one CPU, or of the agent.
     pub(super) fn add(&mut self, words: &[u64; 8]) {
         let transition = |one: Transition| words[TRANSITIONS + one as usize];
-        self.packets = self.packets.wrapping_add(words[PACKETS]);
+        self.packets = self.packets.wrapping_add(words[OTHERS]).wrapping_add(words[SETTLED]);
+        self.settled = self.settled.wrapping_add(words[SETTLED]);
         self.bytes = self.bytes.wrapping_add(words[BYTES]);
         self.opened = self.opened.wrapping_add(transition(Transition::Opened));
         self.closed = self.closed.wrapping_add(transition(Transition::Closed));
@@ -52,7 +56,7 @@ pub(super) fn note(line: &impl Line, transition: Transition) {
 pub(super) trait PacketCounters: Send {
     /// Counters of a backend, a set of words for each CPU.
     fn backend(&self, number: u16) -> Vec<[u64; 8]>;
-    /// Packets with this reason, all CPUs.
+    /// Packets with this reason, all CPUs; of the reason `flow` only those to backends whose numbers were freed.
     fn reason(&self, reason: Reason) -> u64;
     /// Clears a backend's counters: its number is given to another.
     fn clear(&mut self, number: u16);

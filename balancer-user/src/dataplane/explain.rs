@@ -107,7 +107,7 @@ impl Dataplane {
             span: 1,
         };
         let key = ListenerKey { address: F::wide(segment.destination), port: to.port(), proto: proto as u8 };
-        let listener = listener::find_for_packet(&self.tables, &key)?;
+        let listener = listener::find_for_packet(&self.tables, listener::root(&self.tables), &key)?.1;
         let mut told = Explanation {
             listener: Some(listener.number()),
             service: Some(listener.service()),

@@ -4,14 +4,14 @@ use super::{
     Dataplane, DataplaneError,
     bpffs::{self, Directory},
     clock::{Clock, nearest_hz},
-    counts::PacketCounters,
+    counts::{BackendCounts, PacketCounters},
     links::Links,
     tables::Tables,
 };
 use crate::sys::Region;
 use aya::{
     Ebpf, EbpfLoader, TestRunOptions,
-    maps::{Map, MapData, PerCpuArray, PerCpuValues},
+    maps::{Map, MapData, MapError, PerCpuArray, PerCpuValues},
     programs::{TestRun as _, Xdp},
     util::nr_cpus,
 };
@@ -273,6 +273,20 @@ impl Counters {
     }
 }
 
+impl Counters {
+    /// Clears a backend's counters. What it counted of the reason `flow` is kept: that counter never goes back.
+    fn retire(&mut self, number: u16) -> Result<(), MapError> {
+        let mut counts = BackendCounts::default();
+        self.backend(number).iter().for_each(|words| counts.add(words));
+        let kept = self.reason(Reason::Flow) + counts.settled;
+        let cpus = nr_cpus().map_err(|(_, error)| error)?;
+        let mut flow = vec![0; cpus];
+        flow[0] = kept;
+        self.reasons.set(Reason::Flow.index(), PerCpuValues::try_from(flow)?, 0)?;
+        self.traffic.set(u32::from(number), PerCpuValues::try_from(vec![[0; 8]; cpus])?, 0)
+    }
+}
+
 impl PacketCounters for Counters {
     fn backend(&self, number: u16) -> Vec<[u64; 8]> {
         let values = self.traffic.get(&u32::from(number), 0);
@@ -284,12 +298,8 @@ impl PacketCounters for Counters {
     }
 
     fn clear(&mut self, number: u16) {
-        let cpus = nr_cpus().unwrap_or(1);
-        let cleared = PerCpuValues::try_from(vec![[0; 8]; cpus])
-            .ok()
-            .map(|zeros| self.traffic.set(u32::from(number), zeros, 0));
-        if !matches!(cleared, Some(Ok(()))) {
-            tracing::warn!(number, "the counters of a freed backend number could not be cleared");
+        if let Err(error) = self.retire(number) {
+            tracing::warn!(number, %error, "the counters of a freed backend number could not be cleared");
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::sys;
 use balancer_common::{
     hash::HashKey,
     table::{
-        NUMBERS_PER_LINE, TableId,
+        NUMBERS_PER_LINE, TableId, interface,
         line::{HostLine, Line},
         listener::{
             self, INDEX_PLACES, Listener, ListenerEntry, ListenerKey, MAX_LISTENERS, Root, WideAddress,
@@ -46,7 +46,17 @@ impl Dataplane {
         sys::wait_for_readers().map_err(DataplaneError::Membarrier)?;
         self.write_half(&entries, root);
         self.tables.lines(TableId::Root)[0].store(0, root.0);
+        self.publish_root();
         Ok(())
+    }
+
+    /// Copies the root to where packets read it, each line by one store. Also at the start: an agent that was killed
+    /// between two of them has left a packet's way to the half that will be written next.
+    pub(super) fn publish_root(&self) {
+        let root = listener::root(&self.tables);
+        for line in self.tables.lines(TableId::Interfaces) {
+            line.store(interface::WORD_ROOT, root.0);
+        }
     }
 
     fn write_half(&self, entries: &[ListenerEntry], root: Root) {

@@ -115,7 +115,9 @@ impl Dataplane {
     ) -> Self {
         let (tables, fresh) = Tables::new(regions, dimensions, hash_seed, clock);
         let adopted = Adopted { fresh, ..adopt(&tables) };
-        Self { tables, counters, kernel: None, adopted }
+        let dataplane = Self { tables, counters, kernel: None, adopted };
+        dataplane.publish_root();
+        dataplane
     }
 
     /// What was found when the tables were opened.
@@ -163,6 +165,7 @@ impl Dataplane {
 
     /// Empties a backend's line and counters: nothing names the number any more.
     pub fn clear_backend(&mut self, number: u16) {
+        self.counters.clear(number);
         let line = self.backend_line(number);
         for word in 0..8 {
             line.store(word, 0);
@@ -171,7 +174,6 @@ impl Dataplane {
         for word in 0..8 {
             ledger.store(word, 0);
         }
-        self.counters.clear(number);
     }
 
     /// Writes a service's identity and the timeout of its pins, in pin ticks.
@@ -238,7 +240,18 @@ impl Dataplane {
     /// Packets by reason.
     #[must_use]
     pub fn reasons(&self) -> Vec<(Reason, u64)> {
-        Reason::ALL.iter().map(|reason| (*reason, self.counters.reason(*reason))).collect()
+        let count = |reason| match reason {
+            Reason::Flow => self.counters.reason(reason) + self.settled(),
+            _ => self.counters.reason(reason),
+        };
+        Reason::ALL.iter().map(|reason| (*reason, count(*reason))).collect()
+    }
+
+    /// Packets of the reason `flow` to the backends that there are.
+    fn settled(&self) -> u64 {
+        let backends = self.tables.lines(TableId::Backends).iter().zip(0..);
+        let numbers = backends.filter(|(line, _)| line.load(backend::WORD_STATE) != 0);
+        numbers.map(|(_, number)| self.counts(number).settled).sum()
     }
 
     /// The shared gauges.

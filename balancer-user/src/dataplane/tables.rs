@@ -115,7 +115,7 @@ impl Env for Tables {
     }
 
     // The agent sends no packets.
-    fn traffic(&self, _backend: u16, _bytes: u32) {}
+    fn forwarded(&self, _backend: u16, _reason: u32, _bytes: u32) {}
 
     fn count_index(&self, _index: u32) {}
 }

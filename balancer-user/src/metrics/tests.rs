@@ -1,8 +1,15 @@
 use super::*;
 
 fn snapshot() -> Snapshot {
-    let counts =
-        BackendCounts { packets: 1000, bytes: 64_000, opened: 12, closed: 3, expired: 2, revived: 1 };
+    let counts = BackendCounts {
+        packets: 1000,
+        settled: 900,
+        bytes: 64_000,
+        opened: 12,
+        closed: 3,
+        expired: 2,
+        revived: 1,
+    };
     Snapshot {
         backends: vec![BackendSample {
             service: "ws".to_owned(),

@@ -58,7 +58,8 @@ impl Before {
 
     fn of_segment<F: Family>(cpu: &Cpu<HostLine>, segment: &Segment<F::Address>) -> Option<Self> {
         let (address, port) = (F::wide(segment.destination), segment.dport);
-        let listener = listener::find_for_packet(cpu, &ListenerKey { address, port, proto: segment.proto })?;
+        let key = ListenerKey { address, port, proto: segment.proto };
+        let (_, listener) = listener::find_for_packet(cpu, listener::root(cpu), &key)?;
         let key = F::segment_key(segment, listener);
         let hash = F::FlowSlots::hash(&key, &cpu.settings().index_key);
         let flow = bucket::find::<F::Flows, _>(cpu, hash, &key).map(|place| place.word);

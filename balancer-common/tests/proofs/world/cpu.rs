@@ -110,7 +110,9 @@ impl<L: Line> Env for Cpu<L> {
         count.set(count.get() + 1);
     }
 
-    fn traffic(&self, _backend: u16, _bytes: u32) {}
+    fn forwarded(&self, _backend: u16, reason: u32, _bytes: u32) {
+        self.count_index(reason);
+    }
 
     fn count_index(&self, index: u32) {
         let count = &self.counts.reasons[index as usize];

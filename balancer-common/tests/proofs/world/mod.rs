@@ -164,6 +164,7 @@ impl<L: TestLine> World<L> {
             store_number(self.at(TableId::Index, (place / NUMBERS_PER_LINE) as usize), place, entry.listener);
         }
         self.at(TableId::Root, 0).store(0, root.0);
+        self.at(TableId::Interfaces, INGRESS as usize).store(interface::WORD_ROOT, root.0);
     }
 
     /// Lets new clients have these backends alone.
