@@ -32,7 +32,8 @@ fn build() -> Result<(), String> {
     let manifest = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
     let root = manifest.parent().ok_or("balancer-user is not inside a workspace")?;
     for input in INPUTS {
-        println!("cargo::rerun-if-changed={}", root.join(input).display());
+        // Relative to this package: in a copy of the tree, what is built is built of the copy.
+        println!("cargo::rerun-if-changed=../{input}");
     }
     let cache =
         bpf::cache_dir().ok_or("neither XDG_CACHE_HOME nor HOME is set: the tools of setup are there")?;
