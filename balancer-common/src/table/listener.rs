@@ -3,12 +3,15 @@
 //! [`Root`] names the half of the index and of the listeners that is current, and the seed under which no two
 //! keys of that half meet, so that one look at the index and one at the line decide.
 
-use super::{TableId, line::Line, packed_number};
+use super::line::Line;
 use crate::{
-    env::Env,
     hash::{HashKey, reduce},
     state::{AffinityBy, Proto},
 };
+
+mod find;
+
+pub use find::{by_number, find, find_for_packet, is_service_address, root};
 
 /// Listeners that there can be, the number 0 included, which names none.
 pub const MAX_LISTENERS: u32 = 4096;
@@ -285,57 +288,6 @@ impl<L: Line> Listener<'_, L> {
     pub fn v6_mask(&self) -> [u64; 2] {
         [self.0.load(6), self.0.load(7)]
     }
-}
-
-/// The current root, for those who do not come from an interface.
-#[inline(always)]
-pub fn root<E: Env>(env: &E) -> Root {
-    Root(env.line(TableId::Root, 0).map_or(0, |line| line.load(0)))
-}
-
-/// The listener with this exact key in the half that `root` names, and its number: the index has it before the line is
-/// there.
-#[inline(always)]
-pub fn find<'a, E: Env>(env: &'a E, root: Root, key: &ListenerKey) -> Option<(u16, Listener<'a, E::Line>)> {
-    let place = key.place(&env.settings().index_key, root);
-    let lines = INDEX_PLACES / super::NUMBERS_PER_LINE;
-    let index = env.line(TableId::Index, root.half() * lines + place / super::NUMBERS_PER_LINE)?;
-    let number = packed_number(index, place);
-    if number == 0 {
-        return None;
-    }
-    let listener = Listener(env.line(TableId::Listeners, root.half() * MAX_LISTENERS + number as u32)?);
-    listener.is_for(key).then_some((number, listener))
-}
-
-/// The listener of a packet in the half that `root` names, and its number: the exact port, then a wildcard.
-#[inline(always)]
-pub fn find_for_packet<'a, E: Env>(
-    env: &'a E,
-    root: Root,
-    key: &ListenerKey,
-) -> Option<(u16, Listener<'a, E::Line>)> {
-    if let Some(listener) = find(env, root, key) {
-        return Some(listener);
-    }
-    if !root.wildcards() {
-        return None;
-    }
-    find(env, root, &ListenerKey { port: 0, ..*key })
-}
-
-/// Whether an address is a service's.
-#[inline(always)]
-pub fn is_service_address<E: Env>(env: &E, address: WideAddress) -> bool {
-    find(env, root(env), &ListenerKey::address_itself(address)).is_some()
-}
-
-/// The listener with this number in the current half: timeouts of a flow that is looked at without a packet.
-#[inline(always)]
-pub fn by_number<E: Env>(env: &E, number: u16) -> Option<Listener<'_, E::Line>> {
-    let half = root(env).half();
-    let listener = Listener(env.line(TableId::Listeners, half * MAX_LISTENERS + number as u32)?);
-    (number != 0 && listener.number() == number).then_some(listener)
 }
 
 #[cfg(test)]

@@ -106,8 +106,18 @@ pub trait Family: Copy + core::fmt::Debug {
         segment: &Segment<Self::Address>,
         listener: Listener<'_, L>,
     ) -> KeyOf<Self::Flows> {
+        Self::numbered_key(segment, listener, listener.number())
+    }
+
+    /// As [`Family::segment_key`], where the listener's number is known already.
+    #[inline(always)]
+    fn numbered_key<L: Line>(
+        segment: &Segment<Self::Address>,
+        listener: Listener<'_, L>,
+        number: u16,
+    ) -> KeyOf<Self::Flows> {
         let dport = if listener.wildcard() { segment.dport } else { 0 };
-        Self::flow_key(segment.source, segment.sport, listener.number(), dport)
+        Self::flow_key(segment.source, segment.sport, number, dport)
     }
 }
 

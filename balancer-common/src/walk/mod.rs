@@ -85,7 +85,7 @@ fn segment<F: Family, E: Steps, P: Packet>(
     };
     let segment = match parsed {
         Ok(segment) => segment,
-        Err(refusal) => return refused(env, refusal, F::wide(ip.destination)),
+        Err(refusal) => return refused(env, ingress.root, refusal, F::wide(ip.destination)),
     };
     match route::<F, E>(env, ingress.root, &segment) {
         Route::Settled(decision, hop) => forward::send(env, packet, ingress, decision, hop),
@@ -116,9 +116,9 @@ fn carry_out<E: Steps, P: Packet>(
 
 /// A packet that cannot be read: dropped and counted if it is for a service address, otherwise the host's.
 #[inline(always)]
-fn refused<E: Steps>(env: &E, refusal: Refusal, destination: WideAddress) -> Verdict {
+fn refused<E: Steps>(env: &E, root: Root, refusal: Refusal, destination: WideAddress) -> Verdict {
     match refusal {
-        Refusal::Drop(reason) if listener::is_service_address(env, destination) => {
+        Refusal::Drop(reason) if listener::is_service_address(env, root, destination) => {
             forward::dropped(env, reason)
         }
         Refusal::Drop(_) | Refusal::Pass => Verdict::Pass,
@@ -140,9 +140,8 @@ fn route<F: Family, E: Steps>(env: &E, root: Root, segment: &Segment<F::Address>
     let Some((number, listener)) = listener::find_for_packet(env, root, &wanted) else {
         return Route::Decided(Decision::PASS);
     };
-    // As `F::segment_key`, with the number out of the index: the look-up of the flow need not wait for the listener's line.
-    let dport = if listener.wildcard() { segment.dport } else { 0 };
-    let key = F::flow_key(segment.source, segment.sport, number, dport);
+    // The number out of the index: the look-up of the flow need not wait for the listener's line.
+    let key = F::numbered_key(segment, listener, number);
     let hash = F::FlowSlots::hash(&key, &env.settings().index_key);
     if let Some(place) = bucket::find::<F::Flows, E>(env, hash, &key) {
         if let Some((decision, hop)) = known::settled::<F, E>(env, segment, listener, place) {

@@ -107,7 +107,8 @@ impl Dataplane {
             span: 1,
         };
         let key = ListenerKey { address: F::wide(segment.destination), port: to.port(), proto: proto as u8 };
-        let listener = listener::find_for_packet(&self.tables, listener::root(&self.tables), &key)?.1;
+        let root = listener::root(&self.tables);
+        let (_, listener) = listener::find_for_packet(&self.tables, root, &key)?;
         let mut told = Explanation {
             listener: Some(listener.number()),
             service: Some(listener.service()),
