@@ -20,6 +20,18 @@ pub enum Transition {
     Revived,
 }
 
+/// Places in a backend's line of counters, those of a CPU or the agent's.
+pub mod traffic {
+    /// Packets but those of the reason `flow`.
+    pub const OTHERS: usize = 0;
+    /// Bytes of all packets, whole frames.
+    pub const BYTES: usize = 1;
+    /// The first [`Transition`](super::Transition); the others follow in their order.
+    pub const TRANSITIONS: usize = 2;
+    /// Packets of the reason `flow`: counted here and nowhere else.
+    pub const SETTLED: usize = 6;
+}
+
 /// Shared numbers in the one line of [`TableId::Gauges`]; the value is the word's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

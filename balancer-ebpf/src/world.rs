@@ -6,7 +6,7 @@ use crate::{
 };
 use aya_ebpf::helpers::bpf_jiffies64;
 use balancer_common::{
-    env::{Env, Transition},
+    env::{Env, Transition, traffic},
     reason::Reason,
     settings::Settings,
     table::{TableId, line::Line},
@@ -90,12 +90,6 @@ fn line(map: &'static Lines, index: u32) -> Option<&'static KernelLine> {
     Some(unsafe { &*pointer })
 }
 
-/// Place of a counter in a backend's line of `TRAFFIC`.
-const OTHERS: usize = 0;
-const BYTES: usize = 1;
-const TRANSITIONS: usize = 2;
-const SETTLED: usize = 6;
-
 impl Env for Kernel {
     type Line = KernelLine;
 
@@ -138,7 +132,7 @@ impl Env for Kernel {
     fn transition(&self, backend: u16, transition: Transition) {
         if let Some(counters) = maps::TRAFFIC.get_ptr_mut(u32::from(backend)) {
             // SAFETY: this CPU's own value; `transition` is one of four, so the place is 2 to 5.
-            unsafe { *counters.cast::<u64>().add(TRANSITIONS + transition as usize) += 1 };
+            unsafe { *counters.cast::<u64>().add(traffic::TRANSITIONS + transition as usize) += 1 };
         }
     }
 
@@ -149,8 +143,8 @@ impl Env for Kernel {
         if let Some(counters) = maps::TRAFFIC.get_ptr_mut(u32::from(backend)) {
             // SAFETY: this CPU's own value.
             unsafe {
-                (*counters)[if settled { SETTLED } else { OTHERS }] += 1;
-                (*counters)[BYTES] += u64::from(bytes);
+                (*counters)[if settled { traffic::SETTLED } else { traffic::OTHERS }] += 1;
+                (*counters)[traffic::BYTES] += u64::from(bytes);
             }
         }
         if !settled {

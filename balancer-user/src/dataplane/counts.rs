@@ -1,12 +1,13 @@
 //! Counters of backends and reasons: those of the packet path, by CPU, and those of the agent.
 
-use balancer_common::{env::Transition, reason::Reason, table::line::Line};
-
-/// Places in a backend's counters; `docs/packet.md` shows them.
-const OTHERS: usize = 0;
-const BYTES: usize = 1;
-const TRANSITIONS: usize = 2;
-const SETTLED: usize = 6;
+use balancer_common::{
+    env::{
+        Transition,
+        traffic::{BYTES, OTHERS, SETTLED, TRANSITIONS},
+    },
+    reason::Reason,
+    table::line::Line,
+};
 
 /// A backend's counters since the maps were made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

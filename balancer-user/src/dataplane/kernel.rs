@@ -271,14 +271,12 @@ impl Counters {
             reasons: reasons.try_into().map_err(|source| DataplaneError::Map { name: REASONS, source })?,
         })
     }
-}
 
-impl Counters {
     /// Clears a backend's counters. What it counted of the reason `flow` is kept: that counter never goes back.
     fn retire(&mut self, number: u16) -> Result<(), MapError> {
         let mut counts = BackendCounts::default();
-        self.backend(number).iter().for_each(|words| counts.add(words));
-        let kept = self.reason(Reason::Flow) + counts.settled;
+        self.traffic.get(&u32::from(number), 0)?.iter().for_each(|words| counts.add(words));
+        let kept = self.reasons.get(&Reason::Flow.index(), 0)?.iter().sum::<u64>() + counts.settled;
         let cpus = nr_cpus().map_err(|(_, error)| error)?;
         let mut flow = vec![0; cpus];
         flow[0] = kept;
