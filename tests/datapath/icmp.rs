@@ -185,6 +185,16 @@ pub(crate) fn echo_and_other_messages_pass() -> Result<()> {
 }
 
 pub(crate) fn an_error_whose_quote_is_cut_before_the_ports_passes() -> Result<()> {
+    cut_anywhere(cut)
+}
+
+pub(crate) fn what_pads_an_error_is_no_part_of_its_quote() -> Result<()> {
+    // The frame goes on with the rest of the quote, and the IP length does not.
+    cut_anywhere(|whole, length| [cut(whole, length), whole[length..].to_vec()].concat())
+}
+
+/// An error of each family, cut by `cut` at every length: it reaches the flow's backend if the quoted ports are there.
+fn cut_anywhere(cut: impl Fn(&[u8], usize) -> Vec<u8>) -> Result<()> {
     let mut fixture = Fixture::new()?;
     for (client, icmp, header) in [(CLIENTS[0], TRANSPORT4, 20), (CLIENTS[1], TRANSPORT6, 40)] {
         let backend = fixture.connect(client, 4000)?;
@@ -194,23 +204,6 @@ pub(crate) fn an_error_whose_quote_is_cut_before_the_ports_passes() -> Result<()
         for length in icmp..=whole.len() {
             let told = if length < enough { Outcome::Pass } else { Outcome::To(backend, Reason::IcmpError) };
             fixture.expect(&cut(&whole, length), told).with_context(|| format!("cut to {length}"))?;
-        }
-    }
-    Ok(())
-}
-
-pub(crate) fn what_pads_an_error_is_no_part_of_its_quote() -> Result<()> {
-    let mut fixture = Fixture::new()?;
-    for (client, icmp, header) in [(CLIENTS[0], TRANSPORT4, 20), (CLIENTS[1], TRANSPORT6, 40)] {
-        let backend = fixture.connect(client, 4000)?;
-        let vip = vip_for(client);
-        let whole = message(vip, errors(client)[0].0, 0, &quote(Proto::Tcp, vip, client, 4000, 8));
-        let enough = icmp + 8 + header + 4;
-        for length in icmp..=whole.len() {
-            // The frame goes on with the rest of the quote, and the IP length does not.
-            let padded = [cut(&whole, length), whole[length..].to_vec()].concat();
-            let told = if length < enough { Outcome::Pass } else { Outcome::To(backend, Reason::IcmpError) };
-            fixture.expect(&padded, told).with_context(|| format!("an IP length up to {length}"))?;
         }
     }
     Ok(())

@@ -7,6 +7,7 @@ pub mod lines_server;
 pub mod probe;
 pub mod session;
 pub mod talk;
+mod tcp_server;
 pub mod udp;
 pub mod udp_server;
 pub mod ws;
