@@ -10,6 +10,7 @@ mod malformed;
 mod object;
 mod random;
 mod two_worlds;
+mod unknown;
 mod world;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -61,6 +62,10 @@ fn trials() -> Vec<Trial> {
         flows::a_backend_that_is_being_checked_keeps_its_pins,
         flows::nobody_to_serve_is_a_counted_drop,
         flows::ports_of_a_wildcard_listener_are_different_flows,
+        unknown::a_segment_of_an_unknown_connection_goes_by_the_clients_pin,
+        unknown::a_segment_of_an_unknown_connection_goes_by_the_previous_table_where_the_current_may_not,
+        unknown::an_embryonic_connection_whose_backend_fails_is_placed_anew,
+        unknown::a_flow_is_fresh_until_a_packet_at_least_one_tick_later,
         icmp::an_error_about_a_known_flow_reaches_its_backend_and_writes_nothing,
         icmp::an_error_about_an_embryonic_connection_reaches_its_backend,
         icmp::an_error_about_an_unknown_flow_goes_by_the_clients_pin,
