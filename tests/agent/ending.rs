@@ -1,6 +1,6 @@
 //! How the agent ends, and how all is taken away.
 
-use std::{fs, time::Duration};
+use std::{cell::Cell, fs, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use lab::{netns::run, topology::Host};
@@ -77,8 +77,11 @@ fn detach_with_an_agent() -> Result<()> {
         let (stand, program) = running("ba-detach-", "").await?;
         let agent = stand.agent()?;
         let held = sessions(stand.place(), clients(2))?;
-        let refusal = stand.balancer.outcome(&["detach"]).await?;
-        refused(&refusal, 1, &["2 live flows", "--yes"])?;
+        // The connection of before has ended when the kernel has seen its last segment.
+        until("only what is held counts", async || {
+            refused(&stand.balancer.outcome(&["detach"]).await?, 1, &["2 live flows", "--yes"]).map(|()| true)
+        })
+        .await?;
         drop(held);
         let document = stand.balancer.json(&["detach", "--yes"]).await?;
         ensure!(document["removed"].as_array().is_some_and(|removed| !removed.is_empty()), "{document}");
@@ -86,14 +89,20 @@ fn detach_with_an_agent() -> Result<()> {
         stand.nothing_left()?;
         xdp::freed(program)?;
         not_served(&stand)?;
-        stays_ended(agent.pid)
+        stays_ended(agent.pid).await
     })
 }
 
 /// The unit does not start an agent again that ended with this exit code.
-fn stays_ended(pid: i32) -> Result<()> {
-    let (_, status) = waitpid(Pid::from_raw(pid), WaitOptions::NOHANG)?.context("it has not ended")?;
-    let code = status.exit_status().context("it was killed")?.to_string();
+async fn stays_ended(pid: i32) -> Result<()> {
+    let status = Cell::new(None);
+    // Its first thread may be gone before its last one, and only then there is a status.
+    until("the agent has ended whole", async || {
+        status.set(waitpid(Pid::from_raw(pid), WaitOptions::NOHANG)?.map(|(_, status)| status));
+        Ok(status.get().is_some())
+    })
+    .await?;
+    let code = status.get().and_then(|status| status.exit_status()).context("it was killed")?.to_string();
     let unit = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/balancer.service"))?;
     let line = unit.lines().find_map(|line| line.strip_prefix("RestartPreventExitStatus="));
     let codes: Vec<_> = line.context("the unit always starts it again")?.split_whitespace().collect();

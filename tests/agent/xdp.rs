@@ -36,7 +36,7 @@ pub(crate) fn on(netns: &Netns, interface: &str) -> Result<Option<OnInterface>> 
 
 /// Whether the kernel still has a program; it frees one a moment after its last user has gone.
 pub(crate) fn freed(program: u32) -> Result<()> {
-    for _ in 0..100 {
+    for _ in 0..500 {
         if !loaded_programs().flatten().any(|loaded| loaded.id() == program) {
             return Ok(());
         }
