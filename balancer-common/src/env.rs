@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// A transition of a flow. Whoever's compare-and-swap makes it counts it, once, per backend:
-/// live flows = opened + revived − closed − expired, at any moment.
+/// live flows = opened + revived − closed − expired − reset, at any moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transition {
     /// A flow began at this backend.
@@ -18,6 +18,8 @@ pub enum Transition {
     Expired,
     /// A closing flow turned out to be alive.
     Revived,
+    /// A live flow was reset.
+    Reset,
 }
 
 /// Places in a backend's line of counters, those of a CPU or the agent's.
@@ -29,7 +31,7 @@ pub mod traffic {
     /// The first [`Transition`](super::Transition); the others follow in their order.
     pub const TRANSITIONS: usize = 2;
     /// Packets of the reason `flow`: counted here and nowhere else.
-    pub const SETTLED: usize = 6;
+    pub const SETTLED: usize = 7;
 }
 
 /// Shared numbers in the one line of [`TableId::Gauges`]; the value is the word's place.

@@ -22,6 +22,11 @@ pub trait Packet {
     {
         ipv6::behind_extensions(self, payload)
     }
+    /// Writes these words, native, from offset `at` on; whether they fit.
+    fn store_words<const N: usize>(&mut self, at: u32, words: &[u32; N]) -> bool;
+    /// Cuts the frame's tail, so that `length` bytes are left; whether that could be done. Nothing can be read or written
+    /// any more.
+    fn cut(&mut self, length: u32) -> bool;
     /// Writes destination and source MAC address (low 48 bits, memory order); whether they fit.
     fn store_macs(&mut self, destination: u64, source: u64) -> bool;
 }
@@ -112,6 +117,22 @@ mod host {
         fn view<const N: usize>(&self, at: u32) -> Option<SliceView<'_>> {
             let at = at as usize;
             Some(SliceView(self.bytes.get(at..at + N)?))
+        }
+
+        fn store_words<const N: usize>(&mut self, at: u32, words: &[u32; N]) -> bool {
+            let at = at as usize;
+            let Some(place) = self.bytes.get_mut(at..at + 4 * N) else { return false };
+            for (place, word) in place.chunks_exact_mut(4).zip(words) {
+                place.copy_from_slice(&word.to_ne_bytes());
+            }
+            true
+        }
+
+        fn cut(&mut self, length: u32) -> bool {
+            let bytes = core::mem::take(&mut self.bytes);
+            let fits = length as usize <= bytes.len();
+            self.bytes = if fits { &mut bytes[..length as usize] } else { bytes };
+            fits
         }
 
         fn store_macs(&mut self, destination: u64, source: u64) -> bool {

@@ -9,6 +9,8 @@ pub enum Fate {
     Forwarded,
     /// Dropped.
     Dropped,
+    /// Answered in the place of a backend.
+    Answered,
 }
 
 macro_rules! reasons {
@@ -64,6 +66,10 @@ reasons! {
     BadTcpFlags = "bad-tcp-flags", Dropped, "TCP flags that no connection sends: SYN with FIN or RST";
     BadUdpHeader = "bad-udp-header", Dropped, "a UDP header that is cut or contradicts itself";
     NoBackend = "no-backend", Dropped, "no backend of the service may serve the packet";
+    NoBackendReset = "no-backend-reset", Answered, "no backend of the service may serve the new connection, which is refused";
+    Reset = "reset", Answered, "a segment of a flow that is reset: its backend may not serve it, or its timeout has passed";
+    ResetWaiting = "reset-waiting", Dropped, "a segment of a flow that is to be reset, before the flow's turn has come";
+    ResetConfirmed = "reset-confirmed", Dropped, "a RST of the client, on a flow that is reset or is to be";
     NoNeighbour = "no-neighbour", Dropped, "the MAC address of the backend is not known";
     TableError = "table-error", Dropped, "the tables contradict themselves: a number that leads nowhere";
 }

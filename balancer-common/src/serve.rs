@@ -3,7 +3,7 @@
 //! This is the table of states in `docs/operations.md`: the agent computes it for every backend of a service
 //! at once, and the packet path asks nothing but the resulting bits.
 
-use crate::state::{Admin, Health};
+use crate::state::{Admin, Health, OnDown};
 
 /// What a backend may do; 8 bits of its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -18,6 +18,9 @@ impl Serving {
     pub const NEW: u8 = 4;
     /// Its pins are kept although their clients are served elsewhere.
     pub const KEEPS_PINS: u8 = 8;
+    /// Its TCP flows are reset, each at its turn (see [`Schedule`](crate::table::schedule::Schedule)); only where they
+    /// are not forwarded.
+    pub const RESETS: u8 = 16;
 
     /// Whether existing flows are forwarded.
     #[inline(always)]
@@ -40,6 +43,13 @@ impl Serving {
         self.0 & Self::NEW != 0
     }
 
+    /// Whether TCP flows are reset rather than sent elsewhere.
+    #[inline(always)]
+    #[must_use]
+    pub const fn resets(self) -> bool {
+        self.0 & Self::RESETS != 0
+    }
+
     /// Whether pins are kept although their clients are served elsewhere.
     #[inline(always)]
     #[must_use]
@@ -59,6 +69,21 @@ pub struct Candidate {
     pub weight: u32,
     /// Whether its MAC address is known.
     pub reachable: bool,
+    /// It serves only when no other may.
+    pub backup: bool,
+    /// While it drains, its pinned clients' new connections still come to it.
+    pub keeps_pins: bool,
+    /// The deadline of its drain has passed, and what is left is to be reset.
+    pub overdue: bool,
+}
+
+/// What a service does about backends that are not up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// What becomes of the flows of one that goes down.
+    pub on_down: OnDown,
+    /// With fewer up than this many in a thousand, and always with none, health is ignored; `None`: never.
+    pub panic_below: Option<u16>,
 }
 
 /// How a service decides about its backends.
@@ -68,99 +93,107 @@ pub enum Regime {
     Normal,
     /// Nobody was judged yet: those that are being checked serve.
     Unjudged,
-    /// Nobody is up: health is ignored, loudly.
+    /// Too few are up: health is ignored, loudly.
     Panic,
 }
 
-impl Regime {
-    /// The regime of a service with these backends.
-    #[must_use]
-    pub fn of(candidates: &[Candidate]) -> Self {
-        let ready = || candidates.iter().filter(|one| one.admin == Admin::Ready && one.reachable);
-        if ready().any(|one| one.health == Health::Up) {
-            Self::Normal
-        } else if ready().any(|one| one.health == Health::Checking) {
-            Self::Unjudged
-        } else if ready().next().is_some() {
-            Self::Panic
-        } else {
-            Self::Normal
+/// What all backends of a service together come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Situation {
+    /// How the service decides.
+    pub regime: Regime,
+    /// Those that are only a backup serve.
+    pub backups: bool,
+    /// Somebody takes new clients: nobody is reset while nobody could take him.
+    pub takers: bool,
+    policy: Policy,
+}
+
+/// Backends of one kind that the operator wants to serve.
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    all: u64,
+    up: u64,
+    checking: u64,
+}
+
+impl Tally {
+    fn of(candidates: &[Candidate], backup: bool) -> Self {
+        let mut tally = Self::default();
+        let ready = |one: &&Candidate| one.admin == Admin::Ready && one.reachable && one.backup == backup;
+        for one in candidates.iter().filter(ready) {
+            tally.all += 1;
+            tally.up += u64::from(one.health == Health::Up);
+            tally.checking += u64::from(one.health == Health::Checking);
         }
+        tally
+    }
+
+    /// Whether fewer than this many in a thousand are up, or may be.
+    fn below(self, thousandths: u16) -> bool {
+        (self.up + self.checking) * 1_000 < self.all * u64::from(thousandths)
     }
 }
 
-/// What one backend may do under its service's regime.
-#[must_use]
-pub fn serving(regime: Regime, one: &Candidate) -> Serving {
-    let new = |yes: bool| if yes && one.weight > 0 { Serving::NEW } else { 0 };
-    let bits = match (one.admin, one.health) {
-        (Admin::Maint | Admin::Gone, _) => 0,
-        (Admin::Drain, Health::Down) | (Admin::Ready, Health::Down) if regime != Regime::Panic => 0,
-        (Admin::Drain, _) => Serving::FLOWS,
-        (Admin::Ready, Health::Draining) if regime != Regime::Panic => Serving::FLOWS,
-        (Admin::Ready, Health::Checking) if regime == Regime::Normal => Serving::FLOWS | Serving::KEEPS_PINS,
-        (Admin::Ready, _) => Serving::FLOWS | Serving::PINNED | new(true),
-    };
-    // Without a MAC address nothing can be sent; its flows wait for the neighbour rather than move.
-    Serving(if one.reachable { bits } else { bits & !(Serving::NEW | Serving::PINNED) })
+impl Situation {
+    /// The situation of a service with these backends.
+    #[must_use]
+    pub fn of(policy: Policy, candidates: &[Candidate]) -> Self {
+        let [primaries, backups] = [false, true].map(|backup| Tally::of(candidates, backup));
+        // A panic of the primaries does not wait for the last of them; backups stand in only for all of them.
+        let stand_in = primaries.up + primaries.checking == 0 && backups.all > 0;
+        let who = if stand_in && (backups.up > 0 || primaries.all == 0) { backups } else { primaries };
+        let regime = match policy.panic_below {
+            Some(below) if who.up + who.checking == 0 && who.all > 0 || who.below(below) => Regime::Panic,
+            _ if who.up == 0 && who.checking > 0 => Regime::Unjudged,
+            _ => Regime::Normal,
+        };
+        let backups = stand_in && (backups.up > 0 || primaries.all == 0);
+        let situation = Self { regime, backups, takers: false, policy };
+        let takers = candidates.iter().any(|one| situation.serving(one).new_clients());
+        Self { takers, ..situation }
+    }
+
+    /// What one of these backends may do.
+    #[must_use]
+    pub fn serving(&self, one: &Candidate) -> Serving {
+        let bits = match one.admin {
+            Admin::Maint | Admin::Gone => self.cut_off(OnDown::Reset),
+            Admin::Drain if one.overdue => self.cut_off(OnDown::Reset),
+            Admin::Drain | Admin::Ready if self.is_down(one) => self.cut_off(self.policy.on_down),
+            Admin::Drain => Serving::FLOWS | if one.keeps_pins { Serving::PINNED } else { 0 },
+            Admin::Ready => self.ready(one),
+        };
+        // Without a MAC address nothing can be sent; its flows wait for the neighbour rather than move.
+        Serving(if one.reachable { bits } else { bits & !(Serving::NEW | Serving::PINNED) })
+    }
+
+    fn is_down(&self, one: &Candidate) -> bool {
+        one.health == Health::Down && self.regime != Regime::Panic
+    }
+
+    /// One whose flows are not to go on: they do all the same while nobody could take their clients.
+    fn cut_off(&self, how: OnDown) -> u8 {
+        match how {
+            OnDown::Hold => Serving::FLOWS,
+            _ if !self.takers => Serving::FLOWS,
+            OnDown::Reset => Serving::RESETS,
+            OnDown::Rehash => 0,
+        }
+    }
+
+    /// One that the operator wants to serve, and that is not down.
+    fn ready(&self, one: &Candidate) -> u8 {
+        match one.health {
+            Health::Draining if self.regime != Regime::Panic && one.overdue => self.cut_off(OnDown::Reset),
+            Health::Draining if self.regime != Regime::Panic => Serving::FLOWS,
+            Health::Checking if self.regime == Regime::Normal => Serving::FLOWS | Serving::KEEPS_PINS,
+            _ if one.backup && !self.backups => Serving::FLOWS,
+            _ => Serving::FLOWS | Serving::PINNED | if one.weight > 0 { Serving::NEW } else { 0 },
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn one(admin: Admin, health: Health) -> Candidate {
-        Candidate { admin, health, weight: 100, reachable: true }
-    }
-
-    #[test]
-    fn the_table_of_states_holds() {
-        use Admin::{Drain, Gone, Maint, Ready};
-        use Health::{Checking, Down, Draining, Up};
-        let all = Serving::FLOWS | Serving::PINNED | Serving::NEW;
-        for (admin, health, bits) in [
-            (Ready, Up, all),
-            (Ready, Checking, Serving::FLOWS | Serving::KEEPS_PINS),
-            (Ready, Down, 0),
-            (Ready, Draining, Serving::FLOWS),
-            (Drain, Up, Serving::FLOWS),
-            (Drain, Down, 0),
-            (Maint, Up, 0),
-            (Gone, Up, 0),
-        ] {
-            assert_eq!(serving(Regime::Normal, &one(admin, health)).0, bits, "{admin} / {health}");
-        }
-    }
-
-    #[test]
-    fn checking_backends_serve_when_nobody_was_judged() {
-        let candidates = [one(Admin::Ready, Health::Checking), one(Admin::Ready, Health::Down)];
-        let regime = Regime::of(&candidates);
-        assert_eq!(regime, Regime::Unjudged);
-        assert!(serving(regime, &candidates[0]).new_clients());
-        assert!(!serving(regime, &candidates[1]).flows());
-    }
-
-    #[test]
-    fn nobody_up_means_health_is_ignored_but_the_operator_is_not() {
-        let candidates = [one(Admin::Ready, Health::Down), one(Admin::Maint, Health::Down)];
-        let regime = Regime::of(&candidates);
-        assert_eq!(regime, Regime::Panic);
-        assert!(serving(regime, &candidates[0]).new_clients());
-        assert_eq!(serving(regime, &candidates[1]).0, 0);
-    }
-
-    #[test]
-    fn weight_zero_keeps_pins_and_takes_no_new_clients() {
-        let idle = Candidate { weight: 0, ..one(Admin::Ready, Health::Up) };
-        let bits = serving(Regime::Normal, &idle);
-        assert!(bits.pinned() && !bits.new_clients());
-    }
-
-    #[test]
-    fn a_backend_without_a_mac_address_keeps_its_flows_and_takes_nothing_new() {
-        let lost = Candidate { reachable: false, ..one(Admin::Ready, Health::Up) };
-        let bits = serving(Regime::Normal, &lost);
-        assert!(bits.flows() && !bits.pinned() && !bits.new_clients());
-    }
-}
+#[path = "serve_tests.rs"]
+mod tests;

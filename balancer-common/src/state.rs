@@ -76,6 +76,48 @@ words! {
 }
 
 words! {
+    /// What becomes of the TCP flows of a backend that goes down; UDP flows choose again.
+    OnDown {
+        /// They are reset, paced.
+        Reset = 1, "reset";
+        /// They are sent to another backend.
+        Rehash = 2, "rehash";
+        /// They go on being sent to it.
+        Hold = 3, "hold";
+    }
+}
+
+words! {
+    /// What becomes of a new connection that nobody can serve.
+    OnNone {
+        /// It is refused.
+        Reset = 1, "reset";
+        /// Its packets are dropped.
+        Drop = 2, "drop";
+    }
+}
+
+words! {
+    /// What becomes of a TCP flow that was silent for longer than its timeout.
+    OnExpire {
+        /// It is forgotten.
+        Forget = 1, "forget";
+        /// It is reset.
+        Reset = 2, "reset";
+    }
+}
+
+words! {
+    /// What becomes of the flows that are left at the deadline of a drain.
+    DrainEnd {
+        /// They are reset, paced.
+        Reset = 1, "reset";
+        /// They go on until they end.
+        Leave = 2, "leave";
+    }
+}
+
+words! {
     /// What the affinity of a service goes by.
     AffinityBy {
         /// The client's address or prefix.

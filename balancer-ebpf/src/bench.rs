@@ -117,8 +117,8 @@ pub(crate) fn floor_outer(ctx: XdpContext) -> u32 {
 #[xdp]
 pub(crate) fn twin(ctx: XdpContext) -> u32 {
     match twin_walk(&mut Frame::new(ctx.ctx)) {
-        Some(Verdict::Tx) => xdp_action::XDP_TX,
-        Some(Verdict::Drop) => xdp_action::XDP_DROP,
+        Some(Verdict::TX) => xdp_action::XDP_TX,
+        Some(Verdict::DROP) => xdp_action::XDP_DROP,
         _ => xdp_action::XDP_PASS,
     }
 }

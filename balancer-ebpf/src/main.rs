@@ -27,11 +27,11 @@ use world::Kernel;
 #[xdp]
 pub(crate) fn balancer(ctx: XdpContext) -> u32 {
     match walk(&Kernel, &mut Frame::new(ctx.ctx)) {
-        Verdict::Pass => xdp_action::XDP_PASS,
-        Verdict::Drop => xdp_action::XDP_DROP,
-        Verdict::Tx => xdp_action::XDP_TX,
+        Verdict::PASS => xdp_action::XDP_PASS,
+        Verdict::DROP => xdp_action::XDP_DROP,
+        Verdict::TX => xdp_action::XDP_TX,
         // SAFETY: the helper takes an interface index and flags, and touches no memory of ours.
-        Verdict::Redirect(index) => unsafe { bpf_redirect(index, 0) as u32 },
+        other => unsafe { bpf_redirect(other.index(), 0) as u32 },
     }
 }
 

@@ -11,7 +11,7 @@
 //! | `LISTENERS` | number → listener, two halves | agent | packets | |
 //! | `SERVICES` | number → Maglev tables and pin timeout | agent | packets | |
 //! | `MAGLEV` | line → backend numbers, the pool of all tables | agent | packets | |
-//! | `BACKENDS` | number → state and next hop | agent | packets | |
+//! | `BACKENDS` | number → state, next hop, turns of its resets | agent | packets | |
 //! | `INTERFACES` | hash of index → index and MAC address | agent | packets | |
 //! | `GAUGES` | 0 → shared numbers | packets, agent | packets, agent | |
 //! | `LEDGER` | backend → transitions that the agent made | agent | agent | |
@@ -45,7 +45,7 @@ lines! {
 }
 
 /// Counters of a backend on this CPU: packets but those of the reason `flow`, bytes, opened, closed, expired, revived,
-/// packets of the reason `flow`, one spare.
+/// reset, packets of the reason `flow`.
 #[btf_map]
 pub(crate) static TRAFFIC: PerCpuArray<[u64; 8], 1> = PerCpuArray::new();
 

@@ -10,7 +10,7 @@ use crate::{
 use aya_ebpf::bindings::xdp_md;
 use balancer_common::{
     packet::Packet,
-    parse::{IpPayload, PROTO_ICMP, PROTO_ICMPV6, Refusal, ipv6, transport::Segment},
+    parse::{IpPayload, Refusal, ipv6, transport::Segment},
     reason::Reason,
     table::{
         bucket::KeyOf,
@@ -19,10 +19,11 @@ use balancer_common::{
         listener::Listener,
     },
     walk::{
+        answer,
         decision::Decision,
         embryonic,
         family::{Family, V4, V6},
-        icmp, known, place,
+        icmp, known, place, reset,
         steps::Steps,
     },
 };
@@ -73,6 +74,7 @@ by_segment! { V4, u32:
     unsteady4 = known::unsteady::<V4, Kernel>;
     unknown4 = embryonic::decide::<V4, Kernel>;
     reroute4 = known::reroute::<V4, Kernel>;
+    fail4 = reset::fail::<V4, Kernel>;
     promote4 = embryonic::promote::<V4, Kernel>;
     place_new4 = place::new_connection::<V4, Kernel>;
     place_unknown4 = place::unknown_connection::<V4, Kernel>;
@@ -82,20 +84,27 @@ by_segment! { V6, Address6:
     unsteady6 = known::unsteady::<V6, Kernel>;
     unknown6 = embryonic::decide::<V6, Kernel>;
     reroute6 = known::reroute::<V6, Kernel>;
+    fail6 = reset::fail::<V6, Kernel>;
     promote6 = embryonic::promote::<V6, Kernel>;
     place_new6 = place::new_connection::<V6, Kernel>;
     place_unknown6 = place::unknown_connection::<V6, Kernel>;
 }
 
 macro_rules! others {
-    ($family:ty, $address:ty, $key:ty, $proto:expr, $icmp:ident, $remember:ident, $record:ident, $hold:ident, $release:ident) => {
+    ($family:ty, $address:ty, $key:ty, $icmp:ident, $reset:ident, $remember:ident, $record:ident, $hold:ident, $release:ident) => {
         #[unsafe(no_mangle)]
         #[inline(never)]
-        extern "C" fn $icmp(context: *mut xdp_md, at: u32, length: u32, destination: *const $address) -> u32 {
-            let icmp = IpPayload { proto: $proto, at, length };
-            // SAFETY: the caller's address, on its stack.
-            let Some(destination) = (unsafe { destination.as_ref() }) else { return IMPOSSIBLE };
-            icmp::decide::<$family, Kernel, Frame>(&Kernel, &Frame::new(context), icmp, *destination).bits()
+        extern "C" fn $icmp(context: *mut xdp_md) -> u32 {
+            icmp::decide::<$family, Kernel, Frame>(&Kernel, &Frame::new(context)).bits()
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $reset(context: *mut xdp_md, segment: *const Segment<$address>) -> u32 {
+            // SAFETY: the caller's segment, on its stack.
+            unsafe { segment.as_ref() }.map_or(0, |segment| {
+                u32::from(answer::reset::<$family, Kernel, Frame>(&Kernel, &mut Frame::new(context), segment))
+            })
         }
 
         #[unsafe(no_mangle)]
@@ -139,8 +148,8 @@ macro_rules! others {
     };
 }
 
-others!(V4, u32, FlowKey4, PROTO_ICMP, icmp4, remember4, record4, hold_pin4, release_pin4);
-others!(V6, Address6, FlowKey6, PROTO_ICMPV6, icmp6, remember6, record6, hold_pin6, release_pin6);
+others!(V4, u32, FlowKey4, icmp4, reset4, remember4, record4, hold_pin4, release_pin4);
+others!(V6, Address6, FlowKey6, icmp6, reset6, remember6, record6, hold_pin6, release_pin6);
 
 /// Calls the function of the right family. Both arms compile for both families; only one is left of them.
 macro_rules! call {
@@ -156,6 +165,13 @@ fn words(line: &KernelLine) -> *const Words {
     core::ptr::from_ref(line).cast()
 }
 
+/// The context behind a packet.
+#[inline(always)]
+fn context<P: Packet>(packet: &P) -> *mut xdp_md {
+    // SAFETY: the program's only packets are frames.
+    unsafe { &*core::ptr::from_ref(packet).cast::<Frame>() }.context()
+}
+
 impl Steps for Kernel {
     #[inline(always)]
     fn unsteady<F: Family>(&self, segment: &Segment<F::Address>, listener: &KernelLine) -> Decision {
@@ -165,6 +181,18 @@ impl Steps for Kernel {
     #[inline(always)]
     fn reroute<F: Family>(&self, segment: &Segment<F::Address>, listener: &KernelLine) -> Decision {
         Decision::from_bits(call!(F: reroute4 or reroute6 (segment, words(listener))))
+    }
+
+    #[inline(always)]
+    fn fail<F: Family>(&self, segment: &Segment<F::Address>, listener: &KernelLine) -> Decision {
+        Decision::from_bits(call!(F: fail4 or fail6 (segment, words(listener))))
+    }
+
+    #[inline(always)]
+    fn reset<F: Family, P: Packet>(&self, packet: &mut P, segment: &Segment<F::Address>) -> bool {
+        let (context, segment) = (context(packet), core::ptr::from_ref(segment));
+        let done = if F::IS_V4 { reset4(context, segment.cast()) } else { reset6(context, segment.cast()) };
+        done != 0
     }
 
     #[inline(always)]
@@ -183,15 +211,9 @@ impl Steps for Kernel {
     }
 
     #[inline(always)]
-    fn icmp<F: Family, P: Packet>(&self, packet: &P, icmp: IpPayload, destination: F::Address) -> Decision {
-        // SAFETY: the program's only packets are frames.
-        let context = unsafe { &*core::ptr::from_ref(packet).cast::<Frame>() }.context();
-        let destination = core::ptr::from_ref(&destination);
-        Decision::from_bits(if F::IS_V4 {
-            icmp4(context, icmp.at, icmp.length, destination.cast())
-        } else {
-            icmp6(context, icmp.at, icmp.length, destination.cast())
-        })
+    fn icmp<F: Family, P: Packet>(&self, packet: &P) -> Decision {
+        let context = context(packet);
+        Decision::from_bits(if F::IS_V4 { icmp4(context) } else { icmp6(context) })
     }
 
     #[inline(always)]

@@ -14,7 +14,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{api::types::TableRow, dataplane::BackendCounts};
+use crate::{api::types::TableRow, control::causes::Causes, dataplane::BackendCounts};
 
 mod families;
 
@@ -36,6 +36,8 @@ pub struct Snapshot {
     pub untracked: [u64; 2],
     /// Pins that found no room.
     pub pins_lost: u64,
+    /// Flows that were reset and whose clients never confirmed it, since the agent's start.
+    pub unconfirmed: u64,
     /// Interfaces that XDP is attached to.
     pub interfaces: Vec<InterfaceSample>,
     /// Whether the last load of the file was applied.
@@ -63,6 +65,8 @@ pub struct BackendSample {
     pub state: &'static str,
     /// Its weight.
     pub weight: u32,
+    /// Why its flows were reset.
+    pub resets: Causes,
     /// Verdicts that changed since the agent's start.
     pub transitions: u64,
     /// Checks that failed since the agent's start.

@@ -11,7 +11,7 @@ use balancer_common::{
     maglev::{self, Entrant, Walk},
     reason::Reason,
     serve::Serving,
-    state::{Admin, AffinityBy, Health, Mode, Proto},
+    state::{Admin, AffinityBy, Health, Mode, OnExpire, OnNone, Proto},
     table::{
         TableId,
         backend::{BackendState, MAX_BACKENDS, NextHop},
@@ -172,6 +172,8 @@ fn fill(plane: &mut Dataplane) -> Result<()> {
             closing: seconds(30),
             udp: seconds(7200),
         },
+        on_none: OnNone::Drop,
+        on_expire: OnExpire::Forget,
     };
     let listeners = [
         entry(1, VIP4.into(), Proto::Tcp),

@@ -1,13 +1,16 @@
 //! A loaded program over maps of its own, one service with three backends, and what it does with a frame.
 
-use crate::frames::{Seg, tcp};
+use crate::{
+    answered::is_rst_to,
+    frames::{Seg, tcp},
+};
 use anyhow::{Context as _, Result, ensure};
 use balancer_common::{
     layout::{Dimensions, LAYOUT_VERSION, maglev_pool},
     maglev::{self, Entrant, Walk},
-    reason::Reason,
+    reason::{Fate, Reason},
     serve::Serving,
-    state::{Admin, AffinityBy, Health, Mode, Proto},
+    state::{Admin, AffinityBy, Health, Mode, OnExpire, OnNone, Proto},
     table::{
         backend::{BackendState, NextHop},
         listener::{ListenerEntry, ListenerKey, TimeoutTicks, wide4},
@@ -74,6 +77,8 @@ pub(crate) enum Outcome {
     To(u16, Reason),
     /// Sent out of the other interface to this backend, under this reason.
     Over(u16, Reason),
+    /// Answered by a RST, under this reason.
+    Rst(Reason),
 }
 
 /// The program, its maps, and three backends.
@@ -165,6 +170,8 @@ impl Fixture {
             v4_prefix: 32,
             v6_prefix: 64,
             timeouts,
+            on_none: OnNone::Drop,
+            on_expire: OnExpire::Forget,
         }
     }
 
@@ -230,6 +237,10 @@ impl Fixture {
         let [reason] = run.reasons[..] else { anyhow::bail!("counted as {:?}", run.reasons) };
         match run.verdict {
             DROP => Ok(Outcome::Drop(reason)),
+            TX if reason.fate() == Fate::Answered => {
+                is_rst_to(&run.frame, frame).map_err(anyhow::Error::msg)?;
+                Ok(Outcome::Rst(reason))
+            }
             TX => Ok(Outcome::To(addressee(&run.frame, frame, OWN)?, reason)),
             REDIRECT => Ok(Outcome::Over(addressee(&run.frame, frame, OWN_EGRESS)?, reason)),
             other => anyhow::bail!("verdict {other}"),

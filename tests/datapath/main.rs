@@ -1,6 +1,8 @@
 //! Packets through the loaded program, by `BPF_PROG_TEST_RUN`.
 
 mod addressing;
+#[path = "../../balancer-common/tests/proofs/reading/answered.rs"]
+mod answered;
 mod fixture;
 mod flows;
 mod forwarding;

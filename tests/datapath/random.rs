@@ -35,7 +35,9 @@ impl Packets {
     /// What a backend may do; mostly everything.
     pub(crate) fn serving(&mut self) -> u8 {
         let all = Serving::FLOWS | Serving::PINNED | Serving::NEW;
-        self.pick(&[all, all, all, Serving::FLOWS, Serving::FLOWS | Serving::KEEPS_PINS, 0])
+        let failed = [0, Serving::RESETS, Serving::RESETS];
+        let [rehashed, reset, again] = failed;
+        self.pick(&[all, all, all, Serving::FLOWS, Serving::FLOWS | Serving::KEEPS_PINS, rehashed, reset, again])
     }
 
     /// A frame of at least 14 bytes.

@@ -59,7 +59,7 @@ fn batch(seed: u64, outcomes: &mut BTreeSet<(u32, String)>) -> Result<Option<()>
     ensure!(differences.is_empty(), "{} lines differ: {:#?}", differences.len(), &differences[..1]);
     for backend in 1..=3 {
         let counts = fixture.plane().counts(backend);
-        let kernel = [counts.opened, counts.closed, counts.expired, counts.revived];
+        let kernel = [counts.opened, counts.closed, counts.expired, counts.revived, counts.reset];
         ensure!(kernel == world.transitions(backend), "transitions of backend {backend}: {kernel:?}");
     }
     Ok(Some(()))

@@ -7,7 +7,7 @@ use balancer_common::{
     env::{Env, Transition},
     hash::HashKey,
     layout,
-    packet::SlicePacket,
+    packet::{Packet as _, SlicePacket},
     reason::Reason,
     settings::Settings,
     table::{TableId, line::HostLine},
@@ -32,8 +32,8 @@ const WRITTEN: [TableId; 9] = [
     TableId::Gauges,
 ];
 
-/// Transitions of flows: opened, closed, expired, revived.
-pub(crate) type Transitions = [u64; 4];
+/// Transitions of flows: opened, closed, expired, revived, reset.
+pub(crate) type Transitions = [u64; 5];
 
 /// A copy of a fixture's tables, and what was counted.
 pub(crate) struct World {
@@ -80,12 +80,15 @@ impl World {
     pub(crate) fn run(&self, frame: &[u8], jiffies: u64) -> Run {
         self.jiffies.set(jiffies);
         let mut frame = frame.to_vec();
-        let verdict = match walk(self, &mut SlicePacket::new(&mut frame, INGRESS)) {
-            Verdict::Pass => PASS,
-            Verdict::Drop => DROP,
-            Verdict::Tx => TX,
-            Verdict::Redirect(_) => REDIRECT,
+        let mut packet = SlicePacket::new(&mut frame, INGRESS);
+        let verdict = match walk(self, &mut packet) {
+            Verdict::PASS => PASS,
+            Verdict::DROP => DROP,
+            Verdict::TX => TX,
+            _ => REDIRECT,
         };
+        let length = packet.length();
+        frame.truncate(length as usize);
         Run { verdict, frame, reasons: self.reasons.take() }
     }
 

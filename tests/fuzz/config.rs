@@ -56,6 +56,12 @@ fn write_service(text: &mut String, service: &Service) {
         timeouts,
         heartbeat,
         min_ready,
+        on_down,
+        reset_rate,
+        on_expire,
+        on_none,
+        panic_below,
+        drain,
         health,
         backends,
     } = service;
@@ -75,6 +81,17 @@ fn write_service(text: &mut String, service: &Service) {
         quoted(humantime::format_duration(timeouts.closing)),
         quoted(humantime::format_duration(timeouts.syn)),
         quoted(humantime::format_duration(timeouts.udp)),
+    );
+    let panic_below = panic_below.map_or_else(|| quoted("off"), |it| (f64::from(it) / 1_000.0).to_string());
+    let _ = write!(
+        text,
+        "on_down = {}\nreset_rate = {reset_rate}\non_expire = {}\non_none = {}\npanic_below = {panic_below}\n\
+         drain = {{ deadline = {}, end = {} }}\n",
+        quoted(on_down),
+        quoted(on_expire),
+        quoted(on_none),
+        quoted(humantime::format_duration(drain.deadline)),
+        quoted(drain.end),
     );
     if let Some(heartbeat) = heartbeat {
         let _ = writeln!(text, "heartbeat = {}", quoted(humantime::format_duration(*heartbeat)));
@@ -107,11 +124,12 @@ fn write_health(text: &mut String, health: &HealthCheck) {
 }
 
 fn write_backend(text: &mut String, backend: &Backend) {
-    let Backend { name, addresses, weight, state } = backend;
+    let Backend { name, addresses, weight, state, backup } = backend;
     let (name, addresses, state) = (quoted(name), list(addresses), quoted(state));
     let _ = write!(
         text,
-        "[[service.backend]]\nname = {name}\naddress = {addresses}\nweight = {weight}\nstate = {state}\n"
+        "[[service.backend]]\nname = {name}\naddress = {addresses}\nweight = {weight}\nstate = {state}\n\
+         backup = {backup}\n"
     );
 }
 

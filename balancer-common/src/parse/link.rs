@@ -22,6 +22,12 @@ pub struct Link {
     pub next: u32,
 }
 
+/// Source MAC address (low 48 bits, memory order); `None` if the frame is shorter.
+#[inline(always)]
+pub fn source<P: Packet>(packet: &P) -> Option<u64> {
+    Some(packet.view::<{ EthHdr::LEN }>(0)?.u64(6) & 0xffff_ffff_ffff)
+}
+
 /// Reads the link-layer header; `None` if the frame is shorter.
 #[inline(always)]
 pub fn parse<P: Packet>(packet: &P) -> Option<Link> {

@@ -1,6 +1,6 @@
 //! Backends by number: all that a packet needs, in one line.
 
-use super::{TableId, line::Line};
+use super::{TableId, line::Line, schedule::Schedule};
 use crate::{
     env::Env,
     serve::Serving,
@@ -82,6 +82,8 @@ impl NextHop {
 pub const WORD_STATE: usize = 0;
 /// Word of a backend's line that holds its [`NextHop`].
 pub const WORD_NEXT_HOP: usize = 1;
+/// Word of a backend's line that holds its [`Schedule`]; counts only while it resets its flows.
+pub const WORD_SCHEDULE: usize = 3;
 /// Word of a backend's line that holds the hash of its name: who the number belongs to.
 pub const WORD_IDENTITY: usize = 2;
 
@@ -98,6 +100,12 @@ pub fn serving_and_hop<E: Env>(env: &E, backend: u16) -> (Serving, NextHop) {
         Some(line) => (Serving(line.load(WORD_STATE) as u8), NextHop(line.load(WORD_NEXT_HOP))),
         None => (Serving(0), NextHop(0)),
     }
+}
+
+/// When the flows of a backend that resets them have their turn.
+#[inline(always)]
+pub fn schedule<E: Env>(env: &E, backend: u16) -> Schedule {
+    Schedule(env.line(TableId::Backends, backend as u32).map_or(0, |line| line.load(WORD_SCHEDULE)))
 }
 
 /// The backend's next hop.

@@ -18,7 +18,7 @@ use crate::{
 pub const fn timeout(state: u8, timeouts: &TimeoutTicks) -> u16 {
     match state {
         FlowState::ESTABLISHED => timeouts.established,
-        FlowState::CLOSING => timeouts.closing,
+        FlowState::CLOSING | FlowState::RESET => timeouts.closing,
         FlowState::UDP => timeouts.udp,
         _ => timeouts.syn,
     }

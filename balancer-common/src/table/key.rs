@@ -31,7 +31,7 @@ pub trait Slots {
 /// Key of a v4 flow: source address (network order, loaded natively), source port and listener packed as they
 /// stand in the line, and the destination port if the listener is a wildcard.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FlowKey4 {
     packed: u64,
     dport: u16,
@@ -114,7 +114,7 @@ impl Slots for FlowSlots4 {
 
 /// Key of a v6 flow; the address as two words, network order loaded natively.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FlowKey6 {
     source: [u64; 2],
     tail: u32,

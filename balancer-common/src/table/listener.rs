@@ -6,7 +6,7 @@
 use super::line::Line;
 use crate::{
     hash::{HashKey, reduce},
-    state::{AffinityBy, Proto},
+    state::{AffinityBy, OnExpire, OnNone, Proto},
 };
 
 mod find;
@@ -126,6 +126,10 @@ pub struct ListenerEntry {
     pub v6_prefix: u8,
     /// Idle timeouts in flow ticks.
     pub timeouts: TimeoutTicks,
+    /// What becomes of a new connection that nobody can serve.
+    pub on_none: OnNone,
+    /// What becomes of a flow that has run out.
+    pub on_expire: OnExpire,
 }
 
 /// Idle timeouts in flow ticks, at most 15 bits each.
@@ -142,13 +146,18 @@ pub struct TimeoutTicks {
 }
 
 const FLAG_BY_CLIENT: u64 = 1;
+const FLAG_REFUSES: u64 = 2;
+const FLAG_RESETS_EXPIRED: u64 = 4;
 
 impl ListenerEntry {
     /// The line: address 16 · (port 16, protocol 8, flags 8, listener 16, service 16) · (salt 32, affinity
     /// timeout 32) · (syn, established, closing, udp: 16 each) · (Maglev size 32, v4 mask 32) · v6 mask 16.
     #[must_use]
     pub fn words(&self) -> [u64; 8] {
-        let flags = if self.by == AffinityBy::Client { FLAG_BY_CLIENT } else { 0 };
+        let flag = |is: bool, flag: u64| if is { flag } else { 0 };
+        let flags = flag(self.by == AffinityBy::Client, FLAG_BY_CLIENT)
+            | flag(self.on_none == OnNone::Reset, FLAG_REFUSES)
+            | flag(self.on_expire == OnExpire::Reset, FLAG_RESETS_EXPIRED);
         let names = u64::from(self.key.port)
             | u64::from(self.key.proto) << 16
             | flags << 24
@@ -225,6 +234,19 @@ impl<L: Line> Listener<'_, L> {
     #[must_use]
     pub fn by_client(&self) -> bool {
         self.0.load(2) >> 24 & FLAG_BY_CLIENT != 0
+    }
+
+    /// Whether a new connection that nobody can serve is refused, rather than dropped.
+    #[inline(always)]
+    #[must_use]
+    pub fn refuses(&self) -> bool {
+        self.0.load(2) >> 24 & FLAG_REFUSES != 0
+    }
+
+    /// Whether a TCP flow that has run out is reset.
+    #[must_use]
+    pub fn resets_expired(&self) -> bool {
+        self.0.load(2) >> 24 & FLAG_RESETS_EXPIRED != 0
     }
 
     /// Its number.
@@ -337,11 +359,14 @@ mod tests {
             v4_prefix: 24,
             v6_prefix: 64,
             timeouts: TimeoutTicks { syn: 15, established: 1758, closing: 8, udp: 30 },
+            on_none: OnNone::Reset,
+            on_expire: OnExpire::Forget,
         };
         let line = HostLine::default();
         line.restore(&entry.words());
         let read = Listener(&line);
         assert!(read.is_for(&entry.key) && read.by_client() && !read.wildcard());
+        assert!(read.refuses() && !read.resets_expired());
         assert!(!read.is_for(&ListenerKey { port: 444, ..entry.key }));
         assert!(!read.is_for(&ListenerKey { proto: 17, ..entry.key }));
         assert_eq!((read.number(), read.service(), read.salt()), (7, 9, 0xdead_beef));

@@ -12,6 +12,7 @@ pub mod line;
 pub mod listener;
 pub mod overflow;
 pub mod pin;
+pub mod schedule;
 pub mod service;
 pub mod words;
 

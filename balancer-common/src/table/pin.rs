@@ -140,8 +140,9 @@ fn create<F: Family, E: Env>(env: &E, hash: u64, key: &KeyOf<F::Pins>, word: Pin
 #[inline(always)]
 pub fn release<F: Family, E: Env>(env: &E, key: &KeyOf<F::Pins>) {
     let hash = F::PinSlots::hash(key, &env.settings().index_key);
-    let now = env.now().pin;
     let Some(mut place) = bucket::find::<F::Pins, E>(env, hash, key) else { return };
+    // Read late: what is not needed for the search need not lie on the stack meanwhile.
+    let now = env.now().pin;
     for _ in 0..RELEASE_TRIES {
         let old = place.word;
         let new = old.with_live(old.live().saturating_sub(1)).with_seen(now);

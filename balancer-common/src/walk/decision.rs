@@ -2,7 +2,7 @@
 
 use crate::reason::Reason;
 
-/// Where a packet goes, and why: backend 16 · reason 8, in one register.
+/// Where a packet goes, and why: backend 16 · reason 8 · answered 1, in one register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct Decision(u32);
@@ -22,6 +22,15 @@ impl Decision {
         Self((reason as u32) << 16)
     }
 
+    /// Answered in the place of a backend.
+    #[inline(always)]
+    #[must_use]
+    pub const fn answer(reason: Reason) -> Self {
+        Self((reason as u32) << 16 | Self::ANSWERED)
+    }
+
+    const ANSWERED: u32 = 1 << 24;
+
     /// Passed untouched: not ours.
     pub const PASS: Self = Self(0xfffe << 16);
     /// As if no flow knew the packet.
@@ -32,6 +41,8 @@ impl Decision {
     pub const PROMOTE: Self = Self(0xfffd << 16);
     /// To be placed first.
     pub const PLACE: Self = Self(0xfffb << 16);
+    /// To be failed first: a segment of a flow that is reset, or is to be.
+    pub const FAIL: Self = Self(0xfffa << 16);
     /// To be rerouted first.
     pub const REROUTE: Self = Self(0xfffc << 16);
 
@@ -60,7 +71,14 @@ impl Decision {
     #[inline(always)]
     #[must_use]
     pub const fn reason_index(self) -> u32 {
-        self.0 >> 16
+        self.0 >> 16 & 0xff
+    }
+
+    /// Whether it is answered in the place of a backend.
+    #[inline(always)]
+    #[must_use]
+    pub const fn answered(self) -> bool {
+        self.0 >> 24 == Self::ANSWERED >> 24
     }
 
     /// Why.
@@ -70,15 +88,36 @@ impl Decision {
     }
 }
 
-/// What the driver is to do with the frame.
+/// What the driver is to do with the frame. One register that always has a value: where the compiler may leave one
+/// without, as in the number that only one variant of an enum has, the verifier refuses what it makes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub struct Verdict(u32);
+
+impl Verdict {
     /// To the host's own stack, untouched.
-    Pass,
+    pub const PASS: Self = Self(0);
     /// Nowhere.
-    Drop,
+    pub const DROP: Self = Self(u32::MAX);
     /// Out of the interface that it came in by.
-    Tx,
-    /// Out of the interface with this index.
-    Redirect(u32),
+    pub const TX: Self = Self(u32::MAX - 1);
+
+    /// Out of the interface with this index, which is between 1 and `i32::MAX`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn redirect(index: u32) -> Self {
+        Self(index)
+    }
+
+    /// Index of the other interface that it goes out of, where it is no other verdict.
+    #[inline(always)]
+    #[must_use]
+    pub const fn index(self) -> u32 {
+        self.0
+    }
+
+    /// Whether it goes out of another interface.
+    #[must_use]
+    pub const fn redirects(self) -> bool {
+        !matches!(self, Self::PASS | Self::DROP | Self::TX)
+    }
 }

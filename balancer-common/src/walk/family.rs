@@ -1,5 +1,6 @@
 //! The two address families: their tables, keys and masks.
 
+use super::answer;
 use crate::{
     env::Gauge,
     hash::Hash,
@@ -97,6 +98,14 @@ pub trait Family: Copy + core::fmt::Debug {
     /// Adds an address to a hash, at places 0 to 3.
     fn hash(hash: Hash<'_>, address: Self::Address) -> Hash<'_>;
 
+    /// Bytes of an IP header and a RST.
+    const RST: u32;
+    /// Writes, from the IP header at `at` on, the RST that answers a segment; whether it fits.
+    fn write_rst<P: Packet>(packet: &mut P, segment: &Segment<Self::Address>, at: u32) -> bool;
+
+    /// Reads an IP header.
+    fn parse<P: Packet>(packet: &P, at: u32) -> Option<IpHeader<Self::Address>>;
+
     /// Reads an IP header of a packet that may be cut off behind it.
     fn parse_quoted<P: Packet>(packet: &P, at: u32) -> Option<IpHeader<Self::Address>>;
 
@@ -137,6 +146,18 @@ impl Family for V4 {
     const FRESH: Gauge = Gauge::Fresh4;
     const UDP: Gauge = Gauge::Udp4;
     const UNTRACKED: Gauge = Gauge::Untracked4;
+
+    const RST: u32 = 40;
+
+    #[inline(always)]
+    fn write_rst<P: Packet>(packet: &mut P, segment: &Segment<u32>, at: u32) -> bool {
+        packet.store_words(at, &answer::rst4(segment))
+    }
+
+    #[inline(always)]
+    fn parse<P: Packet>(packet: &P, at: u32) -> Option<IpHeader<u32>> {
+        ipv4::parse(packet, at)
+    }
 
     #[inline(always)]
     fn parse_quoted<P: Packet>(packet: &P, at: u32) -> Option<IpHeader<Self::Address>> {
@@ -205,6 +226,18 @@ impl Family for V6 {
     const FRESH: Gauge = Gauge::Fresh6;
     const UDP: Gauge = Gauge::Udp6;
     const UNTRACKED: Gauge = Gauge::Untracked6;
+
+    const RST: u32 = 60;
+
+    #[inline(always)]
+    fn write_rst<P: Packet>(packet: &mut P, segment: &Segment<[u64; 2]>, at: u32) -> bool {
+        packet.store_words(at, &answer::rst6(segment))
+    }
+
+    #[inline(always)]
+    fn parse<P: Packet>(packet: &P, at: u32) -> Option<IpHeader<[u64; 2]>> {
+        ipv6::parse(packet, at)
+    }
 
     #[inline(always)]
     fn parse_quoted<P: Packet>(packet: &P, at: u32) -> Option<IpHeader<Self::Address>> {

@@ -22,7 +22,7 @@ pub fn carry_out<E: Env, P: Packet>(
     let number = decision.backend();
     if number == 0 {
         env.count_index(decision.reason_index());
-        return Verdict::Drop;
+        return Verdict::DROP;
     }
     send(env, packet, ingress, decision, backend::next_hop(env, number))
 }
@@ -40,10 +40,10 @@ pub fn send<E: Env, P: Packet>(
         return dropped(env, Reason::NoNeighbour);
     }
     let (verdict, own) = if hop.interface() == ingress.line {
-        (Verdict::Tx, ingress.mac)
+        (Verdict::TX, ingress.mac)
     } else {
         match interface::at(env, hop.interface()) {
-            Some((index, mac)) if index != 0 => (Verdict::Redirect(index), mac),
+            Some((index, mac)) if index != 0 => (Verdict::redirect(index), mac),
             _ => return dropped(env, Reason::TableError),
         }
     };
@@ -55,9 +55,18 @@ pub fn send<E: Env, P: Packet>(
     verdict
 }
 
+/// Counts a packet that was to be answered, and was or was not.
+#[inline(always)]
+pub fn answered<E: Env>(env: &E, decision: Decision, done: bool) -> Verdict {
+    let (reason, verdict) =
+        if done { (decision.reason_index(), Verdict::TX) } else { (Reason::TableError.index(), Verdict::DROP) };
+    env.count_index(reason);
+    verdict
+}
+
 /// Counts a dropped packet.
 #[inline(always)]
 pub fn dropped<E: Env>(env: &E, reason: Reason) -> Verdict {
     env.count(reason);
-    Verdict::Drop
+    Verdict::DROP
 }

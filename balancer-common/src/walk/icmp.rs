@@ -6,7 +6,7 @@
 use super::{decision::Decision, family::Family, steps::Steps};
 use crate::{
     packet::Packet,
-    parse::{IpHeader, IpPayload, PROTO_TCP, icmp, transport::Segment, transport::TcpFlags},
+    parse::{IpHeader, IpPayload, PROTO_TCP, icmp, link, transport::Segment, transport::TcpFlags},
     reason::Reason,
     table::{
         backend, bucket,
@@ -32,15 +32,12 @@ fn reversed<A: Copy, P: Packet>(packet: &P, icmp: IpPayload, quoted: &IpHeader<A
     })
 }
 
-/// Where an ICMP packet goes; [`Decision::PASS`] if it is no error, about nothing of ours, or not sent to the address
+/// Where a frame with an ICMP packet goes; [`Decision::PASS`] if it is no error, about nothing of ours, or not sent to the address
 /// whose packet it quotes.
 #[inline(always)]
-pub fn decide<F: Family, E: Steps, P: Packet>(
-    env: &E,
-    packet: &P,
-    icmp: IpPayload,
-    destination: F::Address,
-) -> Decision {
+pub fn decide<F: Family, E: Steps, P: Packet>(env: &E, packet: &P) -> Decision {
+    let ip = link::parse(packet).and_then(|link| F::parse(packet, link.next));
+    let Some(IpHeader { source: _, destination, payload: Ok(icmp) }) = ip else { return Decision::PASS };
     let quoted = icmp::quoted(packet, icmp).and_then(|at| F::parse_quoted(packet, at));
     match quoted.and_then(|quoted| reversed(packet, icmp, &quoted)) {
         Some(segment) if segment.destination == destination => by_flow::<F, E>(env, &segment),

@@ -57,7 +57,7 @@ pub fn settled<F: Family, E: Env>(
 
 /// The client's ack is a hint for a later reset: written only when it advanced by less than 2^30.
 #[inline(always)]
-fn note_ack<F: Family, E: Env>(segment: &Segment<F::Address>, place: &FlowPlace<'_, E::Line>) {
+pub(super) fn note_ack<F: Family, E: Env>(segment: &Segment<F::Address>, place: &FlowPlace<'_, E::Line>) {
     if segment.proto != PROTO_TCP || !segment.flags.any(TcpFlags::ACK) {
         return;
     }
@@ -76,12 +76,14 @@ enum Act {
     Touch,
     /// Its backend may not serve: choose anew.
     Reroute,
+    /// It is reset, or is to be.
+    Fail,
     /// A SYN on a live flow.
     SynOnFlow,
 }
 
 /// Everything that is not a packet of a settled flow to a serving backend. [`Decision::UNKNOWN`] where the packet
-/// belongs to a new connection, or the flow has run out; [`Decision::REROUTE`] where its backend may not serve.
+/// belongs to a new connection, or the flow has run out; [`Decision::REROUTE`] or [`Decision::FAIL`] where its backend may not serve.
 #[inline(always)]
 pub fn unsteady<F: Family, E: Steps>(
     env: &E,
@@ -95,6 +97,7 @@ pub fn unsteady<F: Family, E: Steps>(
         Act::Unknown => Decision::UNKNOWN,
         Act::Touch => touch::<F, E>(env, segment, &key, &mut place),
         Act::Reroute => Decision::REROUTE,
+        Act::Fail => Decision::FAIL,
         Act::SynOnFlow => Decision::forward(place.word.backend(), Reason::SynOnFlow),
     }
 }
@@ -110,13 +113,19 @@ fn act<F: Family, E: Steps>(
     if flow::expired(word, env.now().flow, &listener.timeouts()) {
         return Act::Unknown;
     }
-    let serves = backend::serving(env, word.backend()).flows();
+    let serving = backend::serving(env, word.backend());
+    let reset = word.state() == FlowState::RESET;
+    let serves = serving.flows() && !reset;
     let syn = segment.flags.any(TcpFlags::SYN);
     let closing = word.state() == FlowState::CLOSING;
+    let tcp = segment.proto == PROTO_TCP;
     // A new connection on the same ports begins with a SYN, and is there once its handshake fits.
-    let replaceable = segment.proto == PROTO_TCP && (closing || !serves);
+    let replaceable = tcp && (closing || !serves);
     if replaceable && (syn || embryonic::completes::<F, E>(env, segment, listener, key)) {
         return Act::Unknown;
+    }
+    if tcp && (reset || !serves && serving.resets()) {
+        return Act::Fail;
     }
     match (serves, syn) {
         (false, _) => Act::Reroute,

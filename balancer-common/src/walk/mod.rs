@@ -3,6 +3,7 @@
 //! [`walk`] is the whole of it. The XDP program calls it with the frame that the driver hands over; the tests
 //! call it with a slice of bytes.
 
+pub mod answer;
 pub mod choose;
 pub mod decision;
 pub mod embryonic;
@@ -11,6 +12,7 @@ pub mod forward;
 pub mod icmp;
 pub mod known;
 pub mod place;
+pub mod reset;
 pub mod steps;
 
 use crate::{
@@ -35,24 +37,24 @@ use steps::Steps;
 /// Decides for one frame, writes what is to be remembered, and readies the frame for its way.
 #[inline(always)]
 pub fn walk<E: Steps, P: Packet>(env: &E, packet: &mut P) -> Verdict {
-    let Some(link) = link::parse(packet) else { return Verdict::Pass };
-    let Some(ingress) = interface::find(env, packet.ingress()) else { return Verdict::Pass };
+    let Some(link) = link::parse(packet) else { return Verdict::PASS };
+    let Some(ingress) = interface::find(env, packet.ingress()) else { return Verdict::PASS };
     if link.destination != ingress.mac {
-        return Verdict::Pass;
+        return Verdict::PASS;
     }
     match link.ethertype {
         ETHERTYPE_IPV4 => walk4(env, packet, ingress, link.next),
         ETHERTYPE_IPV6 => walk6(env, packet, ingress, link.next),
-        _ => Verdict::Pass,
+        _ => Verdict::PASS,
     }
 }
 
 #[inline(always)]
 fn walk4<E: Steps, P: Packet>(env: &E, packet: &mut P, ingress: Interface, at: u32) -> Verdict {
-    let Some(ip) = ipv4::parse(packet, at) else { return Verdict::Pass };
+    let Some(ip) = ipv4::parse(packet, at) else { return Verdict::PASS };
     match ip.payload {
         Ok(payload) if payload.proto == PROTO_ICMP => {
-            let decision = env.icmp::<V4, P>(packet, payload, ip.destination);
+            let decision = env.icmp::<V4, P>(packet);
             carry_out(env, packet, ingress, decision)
         }
         _ => segment::<V4, E, P>(env, packet, ingress, ip),
@@ -61,10 +63,10 @@ fn walk4<E: Steps, P: Packet>(env: &E, packet: &mut P, ingress: Interface, at: u
 
 #[inline(always)]
 fn walk6<E: Steps, P: Packet>(env: &E, packet: &mut P, ingress: Interface, at: u32) -> Verdict {
-    let Some(ip) = ipv6::parse(packet, at) else { return Verdict::Pass };
+    let Some(ip) = ipv6::parse(packet, at) else { return Verdict::PASS };
     match ip.payload {
         Ok(payload) if payload.proto == PROTO_ICMPV6 => {
-            let decision = env.icmp::<V6, P>(packet, payload, ip.destination);
+            let decision = env.icmp::<V6, P>(packet);
             carry_out(env, packet, ingress, decision)
         }
         _ => segment::<V6, E, P>(env, packet, ingress, ip),
@@ -89,6 +91,10 @@ fn segment<F: Family, E: Steps, P: Packet>(
     };
     match route::<F, E>(env, ingress.root, &segment) {
         Route::Settled(decision, hop) => forward::send(env, packet, ingress, decision, hop),
+        Route::Decided(decision) if decision.answered() => {
+            let done = env.reset::<F, P>(packet, &segment);
+            forward::answered(env, decision, done)
+        }
         Route::Decided(decision) => carry_out(env, packet, ingress, decision),
     }
 }
@@ -109,7 +115,7 @@ fn carry_out<E: Steps, P: Packet>(
     decision: Decision,
 ) -> Verdict {
     match decision {
-        Decision::PASS => Verdict::Pass,
+        Decision::PASS => Verdict::PASS,
         decision => forward::carry_out(env, packet, ingress, decision),
     }
 }
@@ -121,7 +127,7 @@ fn refused<E: Steps>(env: &E, root: Root, refusal: Refusal, destination: WideAdd
         Refusal::Drop(reason) if listener::is_service_address(env, root, destination) => {
             forward::dropped(env, reason)
         }
-        Refusal::Drop(_) | Refusal::Pass => Verdict::Pass,
+        Refusal::Drop(_) | Refusal::Pass => Verdict::PASS,
     }
 }
 
@@ -150,6 +156,7 @@ fn route<F: Family, E: Steps>(env: &E, root: Root, segment: &Segment<F::Address>
         match env.unsteady::<F>(segment, listener.0) {
             Decision::UNKNOWN => {}
             Decision::REROUTE => return Route::Decided(env.reroute::<F>(segment, listener.0)),
+            Decision::FAIL => return Route::Decided(env.fail::<F>(segment, listener.0)),
             decision => return Route::Decided(decision),
         }
     }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     env::Env,
-    parse::transport::Segment,
+    parse::transport::{Segment, TcpFlags},
     reason::Reason,
     settings::Settings,
     table::{listener::Listener, pin},
@@ -60,6 +60,9 @@ fn by_maglev<F: Family, E: Env>(
     let hash = choose::client_hash::<F, E>(env, segment, listener);
     match choose::for_new(env, listener, hash) {
         Chosen::Current(backend) | Chosen::Previous(backend) => Decision::forward(backend, Reason::NewMaglev),
+        Chosen::Nobody if listener.refuses() && segment.flags.any(TcpFlags::SYN) => {
+            Decision::answer(Reason::NoBackendReset)
+        }
         Chosen::Nobody => Decision::drop(Reason::NoBackend),
     }
 }

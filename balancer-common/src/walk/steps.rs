@@ -4,11 +4,11 @@
 //! of its own: the verifier checks a global function once, by itself, and not again at every call (Linux 5.6), which
 //! makes the difference between a load of milliseconds and one of seconds.
 
-use super::{decision::Decision, embryonic, family::Family, icmp, known, place};
+use super::{answer, decision::Decision, embryonic, family::Family, icmp, known, place, reset};
 use crate::{
     env::Env,
     packet::Packet,
-    parse::{IpPayload, transport::Segment},
+    parse::transport::Segment,
     table::{bucket::KeyOf, flow, listener::Listener},
 };
 
@@ -22,6 +22,16 @@ pub trait Steps: Env + Sized {
     /// Moves a flow to another backend: see [`known::reroute`].
     fn reroute<F: Family>(&self, segment: &Segment<F::Address>, listener: &Self::Line) -> Decision {
         known::reroute::<F, Self>(self, segment, Listener(listener))
+    }
+
+    /// A segment of a flow that is reset, or is to be: see [`reset::fail`].
+    fn fail<F: Family>(&self, segment: &Segment<F::Address>, listener: &Self::Line) -> Decision {
+        reset::fail::<F, Self>(self, segment, Listener(listener))
+    }
+
+    /// Makes a RST of the frame that carries a segment: see [`answer::reset`].
+    fn reset<F: Family, P: Packet>(&self, packet: &mut P, segment: &Segment<F::Address>) -> bool {
+        answer::reset::<F, Self, P>(self, packet, segment)
     }
 
     /// A packet that no flow knows: see [`embryonic::decide`].
@@ -39,9 +49,9 @@ pub trait Steps: Env + Sized {
         place::unknown_connection::<F, Self>(self, segment, Listener(listener))
     }
 
-    /// Where an ICMP packet goes that was sent to `destination`: see [`icmp::decide`].
-    fn icmp<F: Family, P: Packet>(&self, packet: &P, icmp: IpPayload, destination: F::Address) -> Decision {
-        icmp::decide::<F, Self, P>(self, packet, icmp, destination)
+    /// Where a frame with an ICMP packet goes: see [`icmp::decide`].
+    fn icmp<F: Family, P: Packet>(&self, packet: &P) -> Decision {
+        icmp::decide::<F, Self, P>(self, packet)
     }
 
     /// Remembers an embryonic connection to `backend`: see [`embryonic::remember`].

@@ -80,7 +80,7 @@ fn agent(cpu: Cpu<HostLine>, stop: &AtomicBool) -> Counts {
             sweeper::sweep::<V4, _>(&cpu);
             sweeper::sweep::<V6, _>(&cpu);
         }
-        cpu.world().serve(1, [ALL, ALL, ALL, 0][(round / 64 % 4) as usize]);
+        cpu.world().serve(1, [ALL, Serving::RESETS, ALL, 0][(round / 64 % 4) as usize]);
         thread::sleep(Duration::from_micros(20));
     }
     cpu.into_counts()
@@ -88,7 +88,8 @@ fn agent(cpu: Cpu<HostLine>, stop: &AtomicBool) -> Counts {
 
 /// Everything that can happen did.
 fn all_happened(counts: &Counts) {
-    for transition in [Transition::Opened, Transition::Closed, Transition::Expired, Transition::Revived] {
+    use Transition::{Closed, Expired, Opened, Reset, Revived};
+    for transition in [Opened, Closed, Expired, Revived, Reset] {
         let times: u64 = (1..=SHAPE.backends).map(|backend| counts.of(backend, transition)).sum();
         // How often depends on the machine's speed.
         assert!(times > 0, "{transition:?} never");

@@ -14,11 +14,12 @@ use super::{datapath, notify};
 use crate::{
     api::types::{ApiError, DetachDoc, ErrorCode, ReloadDoc, ReloadRequest, Schema},
     config::{Config, OnExit},
-    control::{Control, Message, ReloadCall},
+    control::{Control, Message, ReloadCall, Word},
     health::{HealthEvent, Outcome, Scheduler},
     net::{
         links::{LinkEvent, LinkWatch},
         neighbour::{Keeper, NeighbourEvent},
+        speaker::{Segment, Speaker},
         ssh::SshSession,
     },
 };
@@ -39,6 +40,8 @@ struct Surroundings {
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
+    /// Speaks to silent clients of flows that are reset, if it may.
+    speaker: Option<Speaker>,
     /// Generation of the state that checks and neighbours follow.
     followed: Option<u64>,
 }
@@ -51,6 +54,7 @@ enum Event {
     Link(LinkEvent),
     Tick,
     Sweep,
+    Reset,
     Heartbeat,
     Hangup,
     End(&'static str),
@@ -63,7 +67,11 @@ pub(super) async fn conduct(mut control: Control, mut messages: mpsc::Receiver<M
     notify::ready();
     let mut next_sweep = Instant::now();
     loop {
-        let event = around.next(&mut messages, next_sweep).await;
+        if control.wants_sweep() {
+            next_sweep = Instant::now();
+        }
+        let next_reset = control.next_reset().map(Instant::from_std);
+        let event = around.next(&mut messages, next_sweep, next_reset).await;
         control = match event {
             Event::End(why) => return end(control, why),
             Event::Message(Message::Detach(reply)) => {
@@ -84,6 +92,11 @@ pub(super) async fn conduct(mut control: Control, mut messages: mpsc::Receiver<M
                 next_sweep = Instant::now() + control.sweep_interval();
                 control
             }
+            Event::Reset => {
+                let words = control.reset(std::time::Instant::now());
+                words.into_iter().for_each(|word| around.say(word));
+                control
+            }
             other => handle(control, other),
         };
         around.follow(&control);
@@ -101,6 +114,7 @@ fn handle(mut control: Control, event: Event) -> Control {
         Event::Message(Message::Reload(_) | Message::Detach(_))
         | Event::Outcome(_)
         | Event::Sweep
+        | Event::Reset
         | Event::Hangup
         | Event::End(_) => {}
     }
@@ -126,12 +140,18 @@ impl Surroundings {
             hangup: signal(SignalKind::hangup()).context("SIGHUP")?,
             terminate: signal(SignalKind::terminate()).context("SIGTERM")?,
             interrupt: signal(SignalKind::interrupt()).context("SIGINT")?,
+            speaker: speaker(),
             followed: None,
         })
     }
 
     /// What is seldom or bounded in time comes before what others can flood.
-    async fn next(&mut self, messages: &mut mpsc::Receiver<Message>, next_sweep: Instant) -> Event {
+    async fn next(
+        &mut self,
+        messages: &mut mpsc::Receiver<Message>,
+        next_sweep: Instant,
+        next_reset: Option<Instant>,
+    ) -> Event {
         tokio::select! {
             biased;
             _ = self.terminate.recv() => Event::End("SIGTERM"),
@@ -139,6 +159,7 @@ impl Surroundings {
             _ = self.hangup.recv() => Event::Hangup,
             () = beat(&mut self.heartbeat) => Event::Heartbeat,
             _ = self.tick.tick() => Event::Tick,
+            () = reach(next_reset) => Event::Reset,
             () = time::sleep_until(next_sweep) => Event::Sweep,
             Some(event) = self.link_events.recv() => Event::Link(event),
             Some(event) = self.outcomes.recv() => Event::Outcome(event),
@@ -151,6 +172,18 @@ impl Surroundings {
     fn doubt(&self, HealthEvent { address, outcome, .. }: &HealthEvent) {
         if matches!(outcome, Outcome::Failed(_)) {
             self.keeper.doubt(*address);
+        }
+    }
+
+    /// Speaks to a client. What cannot be sent now is said again by the next probe.
+    fn say(&self, word: Word) {
+        let Some(speaker) = &self.speaker else { return };
+        let (ends, segment) = match word {
+            Word::Reset(ends) => (ends, Segment::Rst(ends.ack)),
+            Word::Probe(ends) => (ends, Segment::Probe(ends.ack.wrapping_sub(1))),
+        };
+        if let Err(error) = speaker.say(ends.service, ends.client, segment) {
+            tracing::debug!("{word} cannot be sent: {error}");
         }
     }
 
@@ -169,6 +202,22 @@ impl Surroundings {
         for (key, target, adopted) in checks {
             self.scheduler.set(key, target, adopted);
         }
+    }
+}
+
+/// The voice for silent clients. Without it those that send hear from the packet path all the same.
+fn speaker() -> Option<Speaker> {
+    let opened = Speaker::open();
+    if let Err(error) = &opened {
+        tracing::warn!("clients of a dead backend that send nothing will not hear of it, for want of a raw socket: {error} (CAP_NET_RAW?)");
+    }
+    opened.ok()
+}
+
+async fn reach(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -66,8 +66,9 @@ fn service(service: &Service, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "service {}", service.name)?;
     settings(&config::service_settings(service), out)?;
     for backend in &service.backends {
-        let [address, weight, state] = config::backend_settings(backend);
-        let value = format!("{}, weight {}, {}", address.value, weight.value, state.value);
+        let [address, weight, state, _] = config::backend_settings(backend);
+        let backup = if backend.backup { ", backup" } else { "" };
+        let value = format!("{}, weight {}, {}{backup}", address.value, weight.value, state.value);
         row(&format!("backend {}", backend.name), &value, out)?;
     }
     Ok(())

@@ -27,13 +27,18 @@ pub(super) fn read(table: &Table<'_>) -> Draft {
     let addresses = table.texts("address", backend_address).unwrap_or_default();
     let weight = table.number("weight");
     let state = table.word("state", |word| Admin::from_word(word).filter(|state| *state != Admin::Gone));
+    let backup = table.flag("backup");
     families(&addresses, table.report);
-    let backend = name.as_ref().zip(weight.as_ref()).zip(state).map(|((name, weight), state)| Backend {
-        name: name.value.clone(),
-        addresses: addresses.iter().map(|address| address.value).collect(),
-        weight: weight.value,
-        state: state.value,
-    });
+    let whole = || {
+        Some(Backend {
+            name: name.as_ref()?.value.clone(),
+            addresses: addresses.iter().map(|address| address.value).collect(),
+            weight: weight.as_ref()?.value,
+            state: state?.value,
+            backup: backup?.value,
+        })
+    };
+    let backend = whole();
     Draft { at: table.at().clone(), name, addresses, weight, backend }
 }
 

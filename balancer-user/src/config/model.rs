@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-pub use balancer_common::state::{Admin, AffinityBy, Mode, Proto};
+pub use balancer_common::state::{Admin, AffinityBy, DrainEnd, Mode, OnDown, OnExpire, OnNone, Proto};
 
 /// A whole configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,6 +88,18 @@ pub struct Service {
     pub heartbeat: Option<Duration>,
     /// Verbs that would leave fewer than this many up want `--force`.
     pub min_ready: u32,
+    /// What becomes of the flows of a backend that goes down.
+    pub on_down: OnDown,
+    /// Flows of a backend that are reset a second.
+    pub reset_rate: u32,
+    /// What becomes of a TCP flow that has run out.
+    pub on_expire: OnExpire,
+    /// What becomes of a new connection that nobody can serve.
+    pub on_none: OnNone,
+    /// Thousandths of the backends up below which health is ignored; `None`: never.
+    pub panic_below: Option<u16>,
+    /// How a drain ends.
+    pub drain: Drain,
     /// Its health check.
     pub health: HealthCheck,
     /// Its backends, in the order of the file.
@@ -129,6 +141,15 @@ pub struct Timeouts {
     pub syn: Duration,
     /// A UDP flow.
     pub udp: Duration,
+}
+
+/// How a drain ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// How long flows may go on.
+    pub deadline: Duration,
+    /// What becomes of them then.
+    pub end: DrainEnd,
 }
 
 /// A health check.
@@ -177,4 +198,6 @@ pub struct Backend {
     pub weight: u32,
     /// What the file wants of it.
     pub state: Admin,
+    /// It serves only when no other may.
+    pub backup: bool,
 }

@@ -62,6 +62,8 @@ fn value(kind: Kind) -> String {
             let [min, max] = [bounds.min, bounds.max].map(humantime::format_duration);
             format!("{min} to {max}")
         }
+        Kind::ShareOrOff => "0.0 to 1.0, or `\"off\"`".to_owned(),
+        Kind::Flag => "`true` or `false`".to_owned(),
         Kind::Table(section) | Kind::Tables(section) => format!("`{}`", section.title()),
         Kind::Unknown => String::new(),
     }

@@ -64,6 +64,32 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// A fraction in thousandths; `None` within for `"off"`.
+    pub(super) fn share(&self, name: &str) -> Option<Placed<Option<u16>>> {
+        let (key, value) = (self.key(name), self.value(name)?);
+        match &value.value {
+            DeValue::String(word) => {
+                let word = match word.as_ref() {
+                    "off" => Ok(None),
+                    other => Err(Fault::new(format!("{name} has no word {other:?}"), "use 0.0 to 1.0, or \"off\"")),
+                };
+                self.judged(&value, word)
+            }
+            DeValue::Integer(number) => self.judged(&value, thousandths(name, number.as_str()).map(Some)),
+            DeValue::Float(number) => self.judged(&value, thousandths(name, number.as_str()).map(Some)),
+            other => self.wrong_type(key, &value.at, other),
+        }
+    }
+
+    /// `true` or `false`.
+    pub(super) fn flag(&self, name: &str) -> Option<Placed<bool>> {
+        let (key, value) = (self.key(name), self.value(name)?);
+        match &value.value {
+            DeValue::Boolean(flag) => Some(value.with(*flag)),
+            other => self.wrong_type(key, &value.at, other),
+        }
+    }
+
     fn text_of<T>(
         &self,
         key: &Key,
@@ -150,6 +176,13 @@ fn duration(key: &Key, text: &str) -> Result<Duration, Fault> {
         let message = format!("{} {text:?} is no duration: {error}", key.name);
         Fault::new(message, format!("write it like {}", key.line()))
     })
+}
+
+fn thousandths(name: &str, text: &str) -> Result<u16, Fault> {
+    match text.replace('_', "").parse::<f64>() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok((share * 1_000.0).round() as u16),
+        _ => Err(Fault::new(format!("{name} {text} is out of range"), "use 0.0 to 1.0, or \"off\"")),
+    }
 }
 
 fn no_unit(name: &str, number: &str) -> Fault {

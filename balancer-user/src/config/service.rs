@@ -5,7 +5,9 @@ use std::{ops::Range, time::Duration};
 use super::{
     backend, health,
     listen::listen,
-    model::{Affinity, AffinityBy, Listen, Mode, Service, Timeouts},
+    model::{
+        Affinity, AffinityBy, Drain, DrainEnd, Listen, Mode, OnDown, OnExpire, OnNone, Service, Timeouts,
+    },
     place::Placed,
     problem::Fault,
     table::Table,
@@ -67,8 +69,13 @@ fn whole(table: &Table<'_>, draft: &Draft) -> Option<Service> {
     // These have one word each so far, so that reading them is all.
     table.word("vip", |word| (word == "manual").then_some(()));
     table.word("balance", |word| (word == "maglev").then_some(()));
-    table.word("on_down", |word| (word == "rehash").then_some(()));
     let mode = table.word("mode", Mode::from_word);
+    let on_down = table.word("on_down", OnDown::from_word);
+    let on_expire = table.word("on_expire", OnExpire::from_word);
+    let on_none = table.word("on_none", OnNone::from_word);
+    let reset_rate = table.number("reset_rate");
+    let panic_below = table.share("panic_below");
+    let drain = table.table("drain").and_then(|table| drain(&table));
     let affinity = table.table("affinity").and_then(|table| affinity(&table));
     let timeouts = draft.timeouts.as_ref()?;
     Some(Service {
@@ -85,6 +92,12 @@ fn whole(table: &Table<'_>, draft: &Draft) -> Option<Service> {
         },
         heartbeat: draft.heartbeat.as_ref().map(|heartbeat| heartbeat.value),
         min_ready: draft.min_ready.as_ref()?.value,
+        on_down: on_down?.value,
+        reset_rate: reset_rate?.value,
+        on_expire: on_expire?.value,
+        on_none: on_none?.value,
+        panic_below: panic_below?.value,
+        drain: drain?,
         health: draft.health.as_ref()?.check.clone()?,
         backends: draft.backends.iter().map(|draft| draft.backend.clone()).collect::<Option<_>>()?,
     })
@@ -101,6 +114,12 @@ fn affinity(table: &Table<'_>) -> Option<Affinity> {
         v4_prefix: v4_prefix?.value,
         v6_prefix: v6_prefix?.value,
     })
+}
+
+fn drain(table: &Table<'_>) -> Option<Drain> {
+    let deadline = table.duration("deadline");
+    let end = table.word("end", DrainEnd::from_word);
+    Some(Drain { deadline: deadline?.value, end: end?.value })
 }
 
 fn timeouts(table: &Table<'_>) -> PlacedTimeouts {

@@ -6,7 +6,7 @@ use siphasher::sip::SipHasher24;
 
 use super::{
     keys::{Key, Section},
-    model::{Affinity, Agent, Backend, HealthCheck, HealthKind, Limits, Service, Timeouts},
+    model::{Affinity, Agent, Backend, Drain, HealthCheck, HealthKind, Limits, Service, Timeouts},
 };
 
 /// One key with its value.
@@ -31,6 +31,7 @@ impl Setting {
         match self.section {
             Section::Affinity => format!("affinity.{}", self.key),
             Section::Timeouts => format!("timeouts.{}", self.key),
+            Section::Drain => format!("drain.{}", self.key),
             Section::Health => format!("health.{}", self.key),
             Section::Top | Section::Agent | Section::Limits | Section::Service | Section::Backend => {
                 self.key.to_owned()
@@ -92,6 +93,12 @@ pub fn service_settings(service: &Service) -> Vec<Setting> {
         timeouts,
         heartbeat,
         min_ready,
+        on_down,
+        reset_rate,
+        on_expire,
+        on_none,
+        panic_below,
+        drain,
         health,
         backends: _,
     } = service;
@@ -101,10 +108,16 @@ pub fn service_settings(service: &Service) -> Vec<Setting> {
         Setting::new(Section::Service, "mode", mode),
         Setting::new(Section::Service, "maglev_size", maglev_size),
         Setting::new(Section::Service, "min_ready", min_ready),
+        Setting::new(Section::Service, "on_down", on_down),
+        Setting::new(Section::Service, "reset_rate", reset_rate),
+        Setting::new(Section::Service, "on_expire", on_expire),
+        Setting::new(Section::Service, "on_none", on_none),
+        Setting::new(Section::Service, "panic_below", share(*panic_below)),
     ];
     settings.extend(heartbeat.map(|heartbeat| Setting::new(Section::Service, "heartbeat", heartbeat)));
     settings.extend(affinity_settings(affinity));
     settings.extend(timeout_settings(timeouts));
+    settings.extend(drain_settings(drain));
     settings.extend(health_settings(health));
     settings
 }
@@ -123,6 +136,19 @@ fn timeout_settings(timeouts: &Timeouts) -> [Setting; 4] {
     let Timeouts { established, closing, syn, udp } = timeouts;
     let each = [("established", established), ("closing", closing), ("syn", syn), ("udp", udp)];
     each.map(|(key, value)| Setting::new(Section::Timeouts, key, humantime::format_duration(*value)))
+}
+
+/// As it stands in the file.
+fn share(thousandths: Option<u16>) -> String {
+    thousandths.map_or_else(|| "off".to_owned(), |share| (f64::from(share) / 1_000.0).to_string())
+}
+
+fn drain_settings(drain: &Drain) -> [Setting; 2] {
+    let Drain { deadline, end } = drain;
+    [
+        Setting::new(Section::Drain, "deadline", humantime::format_duration(*deadline)),
+        Setting::new(Section::Drain, "end", end),
+    ]
 }
 
 fn health_settings(health: &HealthCheck) -> Vec<Setting> {
@@ -149,11 +175,12 @@ fn health_settings(health: &HealthCheck) -> Vec<Setting> {
 
 /// `[[service.backend]]` without its name.
 #[must_use]
-pub fn backend_settings(backend: &Backend) -> [Setting; 3] {
-    let Backend { name: _, addresses, weight, state } = backend;
+pub fn backend_settings(backend: &Backend) -> [Setting; 4] {
+    let Backend { name: _, addresses, weight, state, backup } = backend;
     [
         Setting::new(Section::Backend, "address", list(addresses)),
         Setting::new(Section::Backend, "weight", weight),
         Setting::new(Section::Backend, "state", state),
+        Setting::new(Section::Backend, "backup", backup),
     ]
 }

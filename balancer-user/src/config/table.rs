@@ -181,6 +181,8 @@ fn wanted(kind: Kind) -> &'static str {
         Kind::Number(_) => "a whole number",
         Kind::Numbers(_) => "a list of whole numbers",
         Kind::Duration(_) => "a string with a number and its unit",
+        Kind::ShareOrOff => "a number from 0.0 to 1.0, or \"off\"",
+        Kind::Flag => "true or false",
         Kind::Table(_) => "a table",
         Kind::Tables(_) => "an array of tables",
         Kind::Unknown => "known",

@@ -1,6 +1,7 @@
 //! Takes the steps: the only place that writes what the packet path follows.
 
 use super::{
+    judge::WantedBackend,
     maglev::MaglevInputs,
     reconcile::{Standing, Step},
 };
@@ -38,7 +39,10 @@ fn take(step: &Step, tables: &mut Dataplane, seed: &[u8; 16]) -> Result<Option<(
     match step {
         Step::SetService(number, line) => tables.set_service(*number, line.identity, line.affinity_timeout),
         Step::SetNextHop(number, hop) => tables.set_next_hop(*number, *hop),
-        Step::SetBackend(backend) => tables.set_backend(backend.number, backend.identity, backend.state),
+        Step::SetBackend(WantedBackend { number, identity, state, schedule, hop: _ }) => {
+            tables.set_schedule(*number, *schedule);
+            tables.set_backend(*number, *identity, *state);
+        }
         Step::SetMaglev(number, inputs) => return set_maglev(*number, inputs, tables, seed).map(Some),
         Step::SetListeners(listeners) => tables.set_listeners(listeners)?,
         Step::ClearBackend(number) => tables.clear_backend(*number),

@@ -26,6 +26,7 @@ pub(super) fn with_changes(service: &Service, runtime: &Runtime) -> Service {
             name: name.to_owned(),
             addresses: added.addresses.clone(),
             weight: added.weight,
+            backup: false,
             state: Admin::Ready,
         };
         Some(changed(&backend, Some(change)))

@@ -68,6 +68,8 @@ pub fn listener_entry(
         v4_prefix: service.affinity.v4_prefix,
         v6_prefix: service.affinity.v6_prefix,
         timeouts: timeouts(&service.timeouts, clock),
+        on_none: service.on_none,
+        on_expire: service.on_expire,
     }
 }
 

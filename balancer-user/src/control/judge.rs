@@ -1,9 +1,14 @@
 //! What each backend of a service may do, and who stands in its Maglev table.
 
+use std::time::SystemTime;
+
 use balancer_common::{
-    serve::{Candidate, Regime, serving},
-    state::Mode,
-    table::backend::{BackendState, NextHop},
+    serve::{Candidate, Policy, Regime, Situation},
+    state::{Admin, Health, Mode},
+    table::{
+        backend::{BackendState, NextHop},
+        schedule::Schedule,
+    },
 };
 
 use super::maglev::MaglevInputs;
@@ -23,6 +28,19 @@ pub struct Subject {
     pub hop: NextHop,
     /// How packets reach it.
     pub mode: Mode,
+    /// Since when its application asks to be drained, or the operator drains it.
+    pub draining_since: Option<SystemTime>,
+}
+
+/// How a service judges its backends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// What it does about those that are not up.
+    pub policy: Policy,
+    /// An application that asks to be drained is not heard if fewer than this many would be left.
+    pub min_ready: u32,
+    /// Slots of its Maglev table.
+    pub maglev_size: u32,
 }
 
 /// A backend's line as it is wanted.
@@ -34,6 +52,8 @@ pub struct WantedBackend {
     pub identity: u64,
     /// What it may do, and why.
     pub state: BackendState,
+    /// When its flows have their turn, if they are reset.
+    pub schedule: Schedule,
     /// Where its packets go.
     pub hop: NextHop,
 }
@@ -51,70 +71,54 @@ pub struct Judged {
 
 /// Judges all backends of service `service` together.
 #[must_use]
-pub fn judge(service: u16, maglev_size: u32, subjects: &[Subject]) -> Judged {
-    let candidates: Vec<_> = subjects.iter().map(|subject| subject.candidate).collect();
-    let regime = Regime::of(&candidates);
-    let backends: Vec<_> = subjects.iter().map(|subject| wanted(service, regime, subject)).collect();
+pub fn judge(service: u16, rules: &Rules, subjects: &[Subject]) -> Judged {
+    let candidates = heard(rules.min_ready, subjects);
+    let situation = Situation::of(rules.policy, &candidates);
+    let wanted = |(subject, candidate)| wanted(service, &situation, subject, candidate);
+    let backends: Vec<_> = subjects.iter().zip(&candidates).map(wanted).collect();
     let entrants = subjects.iter().zip(&backends).filter(|(_, wanted)| wanted.state.serving.new_clients());
     let entrants = entrants
         .map(|(subject, _)| (subject.name.clone(), subject.number, subject.candidate.weight))
         .collect();
-    Judged { regime, backends, maglev: MaglevInputs::new(maglev_size, entrants) }
+    Judged { regime: situation.regime, backends, maglev: MaglevInputs::new(rules.maglev_size, entrants) }
 }
 
-fn wanted(service: u16, regime: Regime, subject: &Subject) -> WantedBackend {
-    let Subject { number, identity, name: _, candidate, hop, mode } = subject;
-    let Candidate { admin, health, weight: _, reachable: _ } = *candidate;
-    let state = BackendState { serving: serving(regime, candidate), admin, health, mode: *mode, service };
-    WantedBackend { number: *number, identity: *identity, state, hop: *hop }
+/// The candidates, those up whose application asks to be drained when too few would be left: who asked first is heard
+/// first.
+fn heard(min_ready: u32, subjects: &[Subject]) -> Vec<Candidate> {
+    let mut candidates: Vec<_> = subjects.iter().map(|subject| subject.candidate).collect();
+    let with = |health| {
+        let wanted = move |it: &&usize| {
+            let Candidate { admin, health: found, .. } = subjects[**it].candidate;
+            admin == Admin::Ready && found == health
+        };
+        (0..subjects.len()).filter(move |it| wanted(&it)).collect::<Vec<_>>()
+    };
+    let (up, mut asking) = (with(Health::Up).len(), with(Health::Draining));
+    asking.sort_by_key(|it| subjects[*it].draining_since);
+    let most = (up + asking.len()).saturating_sub(min_ready as usize);
+    for unheard in asking.into_iter().skip(most) {
+        candidates[unheard].health = Health::Up;
+    }
+    candidates
+}
+
+fn wanted(service: u16, situation: &Situation, subject: &Subject, heard: &Candidate) -> WantedBackend {
+    let Subject { number, identity, candidate: Candidate { admin, health, .. }, hop, mode, .. } = *subject;
+    let state = BackendState { serving: situation.serving(heard), admin, health, mode, service };
+    WantedBackend { number, identity, state, schedule: Schedule::default(), hop }
 }
 
 /// How many take new clients because they are up, or because nobody was judged yet; none in a panic.
 #[must_use]
-pub fn ready_count(candidates: &[Candidate]) -> usize {
-    let regime = Regime::of(candidates);
-    if regime == Regime::Panic {
+pub fn ready_count(policy: Policy, candidates: &[Candidate]) -> usize {
+    let situation = Situation::of(policy, candidates);
+    if situation.regime == Regime::Panic {
         return 0;
     }
-    candidates.iter().filter(|one| serving(regime, one).new_clients()).count()
+    candidates.iter().filter(|one| situation.serving(one).new_clients()).count()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use balancer_common::state::{Admin, Health};
-
-    fn subject(number: u16, admin: Admin, health: Health) -> Subject {
-        Subject {
-            number,
-            identity: u64::from(number),
-            name: format!("ws-{number}"),
-            candidate: Candidate { admin, health, weight: 100, reachable: true },
-            hop: NextHop(u64::from(number)),
-            mode: Mode::L2dsr,
-        }
-    }
-
-    #[test]
-    fn only_those_that_take_new_clients_stand_in_maglev() {
-        let subjects = [
-            subject(1, Admin::Ready, Health::Up),
-            subject(2, Admin::Drain, Health::Up),
-            subject(3, Admin::Ready, Health::Down),
-            subject(4, Admin::Ready, Health::Checking),
-        ];
-        let judged = judge(9, 251, &subjects);
-        assert_eq!(judged.regime, Regime::Normal);
-        assert_eq!(judged.maglev, MaglevInputs::new(251, vec![("ws-1".to_owned(), 1, 100)]));
-        assert!(judged.backends.iter().all(|it| it.state.service == 9));
-    }
-
-    #[test]
-    fn nobody_counts_as_ready_in_a_panic() {
-        let down = [subject(1, Admin::Ready, Health::Down), subject(2, Admin::Ready, Health::Down)];
-        assert!(judge(9, 251, &down).backends.iter().all(|it| it.state.serving.new_clients()));
-        assert_eq!(ready_count(&down.map(|subject| subject.candidate)), 0);
-        let fresh = [subject(1, Admin::Ready, Health::Checking), subject(2, Admin::Ready, Health::Down)];
-        assert_eq!(ready_count(&fresh.map(|subject| subject.candidate)), 1);
-    }
-}
+#[path = "judge_tests.rs"]
+mod tests;

@@ -6,6 +6,7 @@
 //! rest of the agent asks it.
 
 pub mod apply;
+pub mod causes;
 mod controller;
 pub mod desired;
 pub mod entries;
@@ -16,15 +17,16 @@ mod maglev;
 pub mod names;
 pub mod numbers;
 pub mod reconcile;
+pub mod resets;
 pub mod runtime;
 pub mod store;
 pub mod verdicts;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use self::{
-    controller::{Control, Environment, Prepared, StartError, carries, dimensions},
+    controller::{Control, Environment, Prepared, StartError, Word, carries, dimensions},
     handle::{Handle, Message, ReloadCall},
     maglev::MaglevInputs,
 };

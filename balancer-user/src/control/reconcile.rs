@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use balancer_common::table::{
     backend::{BackendState, NextHop},
     listener::ListenerEntry,
+    schedule::Schedule,
 };
 
 use super::{judge::WantedBackend, maglev::MaglevInputs};
@@ -72,6 +73,8 @@ pub struct StandingBackend {
     pub identity: u64,
     /// What it may do.
     pub state: BackendState,
+    /// When its flows have their turn, if they are reset.
+    pub schedule: Schedule,
     /// Where its packets go.
     pub hop: NextHop,
 }
@@ -172,8 +175,8 @@ impl Standing {
                     backend.hop = hop;
                 }
             }
-            Step::SetBackend(WantedBackend { number, identity, state, hop }) => {
-                self.backends.insert(number, StandingBackend { identity, state, hop });
+            Step::SetBackend(WantedBackend { number, identity, state, schedule, hop }) => {
+                self.backends.insert(number, StandingBackend { identity, state, schedule, hop });
             }
             Step::SetMaglev(number, inputs) => {
                 self.maglev.insert(number, inputs);

@@ -1,6 +1,6 @@
 use super::*;
 use balancer_common::{
-    serve::{Candidate, Serving},
+    serve::Serving,
     state::{Admin, Health, Mode},
 };
 
@@ -20,14 +20,15 @@ fn subject(number: u16, admin: Admin, health: Health) -> Subject {
         number,
         identity: backend_identity("ws", &format!("ws-{number}")),
         name: format!("ws-{number}"),
-        candidate: Candidate { admin, health, weight: 100, reachable: true },
+        candidate: testing::candidate(admin, health),
         hop: NextHop::new([2, 0, 0, 0, 0, number as u8], 1),
         mode: Mode::L2dsr,
+        draining_since: None,
     }
 }
 
 fn wanted(subjects: &[Subject]) -> Wanted {
-    let judged = judge(SERVICE, 251, subjects);
+    let judged = judge(SERVICE, &testing::rules(), subjects);
     let service = testing::service("ws", vec![]);
     let clock = Clock::new(250, 0, std::time::Instant::now());
     let line = ServiceLine { identity: service_identity("ws"), affinity_timeout: 100 };

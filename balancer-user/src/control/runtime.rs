@@ -8,7 +8,10 @@ use std::{collections::BTreeMap, net::IpAddr};
 use balancer_common::state::Admin;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Backend, Config, Service};
+use crate::{
+    api::types::SetDrain,
+    config::{Backend, Config, Service},
+};
 
 /// Every runtime change, by service and backend.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +36,9 @@ pub struct BackendChange {
     /// Another weight.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<Override<u32>>,
+    /// How it drains, where that is not what its service says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<SetDrain>,
 }
 
 /// A backend that is not in the file.
@@ -102,6 +108,16 @@ impl Runtime {
         let value = AdminWord(admin);
         self.change(service, backend, |change| {
             change.admin = (value != base).then_some(Override { value, file });
+            if admin != Admin::Drain {
+                change.drain = None;
+            }
+        });
+    }
+
+    /// Says how a backend drains; what the service says anyway is no change.
+    pub fn set_drain(&mut self, service: &str, backend: &str, drain: SetDrain) {
+        self.change(service, backend, |change| {
+            change.drain = (drain != SetDrain::default()).then_some(drain);
         });
     }
 
@@ -185,6 +201,11 @@ impl BackendChange {
         let state = in_file.map(|backend| AdminWord(backend.state));
         if overtaken(&mut self.admin, state, exists) {
             keys.push("state");
+        }
+        // How to drain means something only for one that does.
+        let drains = self.admin.map_or(state, |own| Some(own.value)) == Some(AdminWord(Admin::Drain));
+        if !drains && self.drain.take().is_some() {
+            keys.push("drain");
         }
         if overtaken(&mut self.weight, in_file.map(|backend| backend.weight), exists) {
             keys.push("weight");

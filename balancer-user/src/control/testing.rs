@@ -2,10 +2,14 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use balancer_common::state::{Admin, AffinityBy, Mode, Proto};
+use balancer_common::{
+    serve::{Candidate, Policy},
+    state::{Admin, AffinityBy, DrainEnd, Health, Mode, OnDown, OnExpire, OnNone, Proto},
+};
 
+use super::judge::Rules;
 use crate::config::{
-    Affinity, Agent, Backend, Config, HealthCheck, HealthKind, Limits, Listen, OnExit, Service, Timeouts,
+    Affinity, Agent, Backend, Config, Drain, HealthCheck, HealthKind, Limits, Listen, OnExit, Service, Timeouts,
     XdpMode,
 };
 
@@ -15,7 +19,27 @@ pub(crate) fn backend(name: &str, host: u8) -> Backend {
         addresses: vec![IpAddr::from([10, 0, 0, host])],
         weight: 100,
         state: Admin::Ready,
+        backup: false,
     }
+}
+
+/// A backend of weight 100 that can be reached.
+pub(crate) fn candidate(admin: Admin, health: Health) -> Candidate {
+    Candidate {
+        admin,
+        health,
+        weight: 100,
+        reachable: true,
+        backup: false,
+        keeps_pins: false,
+        overdue: false,
+    }
+}
+
+/// The rules of [`service`].
+pub(crate) fn rules() -> Rules {
+    let policy = Policy { on_down: OnDown::Reset, panic_below: Some(0) };
+    Rules { policy, min_ready: 1, maglev_size: 251 }
 }
 
 /// A service on an address that its name's length decides.
@@ -40,6 +64,12 @@ pub(crate) fn service(name: &str, backends: Vec<Backend>) -> Service {
         },
         heartbeat: None,
         min_ready: 1,
+        on_down: OnDown::Reset,
+        reset_rate: 2_000,
+        on_expire: OnExpire::Forget,
+        on_none: OnNone::Reset,
+        panic_below: Some(0),
+        drain: Drain { deadline: 300 * second, end: DrainEnd::Reset },
         health: HealthCheck {
             kind: HealthKind::Tcp,
             port: None,

@@ -1,4 +1,4 @@
-//! Counters of verdicts that are not in the tables, kept for the next agent in the state directory.
+//! Counters of verdicts, and beginnings of drains, that are not in the tables, kept for the next agent in the state directory.
 //!
 //! The verdict itself stands in the backend's line and is adopted from there. What stands here (since when, and
 //! how many checks of the next verdict are already in) counts only if it is about that same verdict.
@@ -7,13 +7,13 @@ use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
-    time::{Duration, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use balancer_common::state::Health;
 use serde::{Deserialize, Serialize};
 
-use super::store;
+use super::{causes::Causes, store};
 use crate::health::{Adopted, BackendKey};
 
 /// Its name in the state directory.
@@ -25,6 +25,12 @@ struct Row {
     since: Option<u64>,
     good: u32,
     failed: u32,
+    /// Since when it drains.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    draining: Option<u64>,
+    /// Why its flows were reset.
+    #[serde(default, skip_serializing_if = "Causes::is_empty")]
+    resets: Causes,
 }
 
 /// The counters of all backends, by `service/backend`.
@@ -35,18 +41,37 @@ pub struct Verdicts(BTreeMap<String, Row>);
 impl Verdicts {
     /// Notes a backend's verdict. Counters that cannot lead to another verdict are not kept, so that a steady
     /// backend, up or down, changes nothing here.
-    pub fn note(&mut self, key: &BackendKey, verdict: &Adopted) {
+    pub fn note(
+        &mut self,
+        key: &BackendKey,
+        verdict: &Adopted,
+        draining: Option<SystemTime>,
+        resets: &Causes,
+    ) {
+        let seconds = |time: SystemTime| Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs());
         let down = verdict.health == Health::Down;
         let row = Row {
             health: verdict.health.word().to_owned(),
-            since: verdict
-                .since
-                .and_then(|since| since.duration_since(UNIX_EPOCH).ok())
-                .map(|it| it.as_secs()),
+            since: verdict.since.and_then(seconds),
             good: if down { verdict.good } else { 0 },
             failed: if down { 0 } else { verdict.failed },
+            draining: draining.and_then(seconds),
+            resets: resets.clone(),
         };
         self.0.insert(key.to_string(), row);
+    }
+
+    /// Since when a backend drains.
+    #[must_use]
+    pub fn draining_since(&self, key: &BackendKey) -> Option<SystemTime> {
+        let seconds = self.0.get(&key.to_string())?.draining?;
+        Some(UNIX_EPOCH + Duration::from_secs(seconds))
+    }
+
+    /// Why a backend's flows were reset.
+    #[must_use]
+    pub fn causes(&self, key: &BackendKey) -> Causes {
+        self.0.get(&key.to_string()).map(|row| row.resets.clone()).unwrap_or_default()
     }
 
     /// The verdict `health` of the tables, with its counters if they are known.
@@ -113,9 +138,10 @@ mod tests {
         let since = Some(UNIX_EPOCH + Duration::from_secs(1_000_000));
         let kept = Adopted { health: Health::Up, since, good: 900, failed: 2 };
         let mut verdicts = Verdicts::default();
-        verdicts.note(&key(), &kept);
+        verdicts.note(&key(), &kept, since, &Causes::default());
         VerdictsFile::in_dir(directory.path()).save(verdicts).unwrap();
         let loaded = VerdictsFile::in_dir(directory.path()).load();
+        assert_eq!(loaded.draining_since(&key()), since);
         assert_eq!(loaded.adopt(&key(), Health::Up), Adopted { good: 0, ..kept });
         assert_eq!(loaded.adopt(&key(), Health::Down), Adopted { health: Health::Down, ..Adopted::UNKNOWN });
     }
@@ -124,9 +150,9 @@ mod tests {
     fn a_backend_that_stays_down_changes_nothing() {
         let mut verdicts = Verdicts::default();
         let down = |failed| Adopted { health: Health::Down, since: None, good: 0, failed };
-        verdicts.note(&key(), &down(3));
+        verdicts.note(&key(), &down(3), None, &Causes::default());
         let before = verdicts.clone();
-        verdicts.note(&key(), &down(400));
+        verdicts.note(&key(), &down(400), None, &Causes::default());
         assert_eq!(verdicts, before);
     }
 }

@@ -26,13 +26,15 @@ pub struct BackendCounts {
     pub expired: u64,
     /// Closing flows that turned out to be alive.
     pub revived: u64,
+    /// Live flows that were reset.
+    pub reset: u64,
 }
 
 impl BackendCounts {
     /// Flows that live now.
     #[must_use]
     pub fn live(&self) -> u64 {
-        (self.opened + self.revived).saturating_sub(self.closed + self.expired)
+        (self.opened + self.revived).saturating_sub(self.closed + self.expired + self.reset)
     }
 
     /// Adds the counters of one CPU, or of the agent.
@@ -45,6 +47,7 @@ impl BackendCounts {
         self.closed = self.closed.wrapping_add(transition(Transition::Closed));
         self.expired = self.expired.wrapping_add(transition(Transition::Expired));
         self.revived = self.revived.wrapping_add(transition(Transition::Revived));
+        self.reset = self.reset.wrapping_add(transition(Transition::Reset));
     }
 }
 

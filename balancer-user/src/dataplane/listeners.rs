@@ -12,7 +12,10 @@ use balancer_common::{
         },
     },
 };
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv6Addr},
+};
 
 /// Seeds that are tried; with the places chosen below a few thousand suffice.
 const SEEDS: u32 = 1 << 22;
@@ -28,6 +31,12 @@ pub(super) fn current(tables: &Tables) -> Vec<(u16, ListenerKey, u16)> {
         .filter(|one| one.number() != 0 && one.service() != 0)
         .map(|one| (one.number(), one.key(), one.service()))
         .collect()
+}
+
+/// The address of a listener.
+pub(super) fn address(key: &ListenerKey) -> IpAddr {
+    let address: [u8; 16] = bytemuck::cast(key.address);
+    Ipv6Addr::from(address).to_canonical()
 }
 
 impl Dataplane {

@@ -13,6 +13,7 @@ mod links;
 mod listeners;
 mod maglev;
 mod query;
+mod resets;
 mod sweep;
 mod tables;
 #[cfg(test)]
@@ -24,13 +25,14 @@ pub use error::DataplaneError;
 pub use explain::{By, Explanation};
 pub use kernel::{Attached, OpenOptions, detach, xdp_object};
 pub use query::{FlowFilter, FlowRow, PinFilter, PinRow};
+pub use resets::{Doomed, Ends, FlowId, Turn};
 pub use sweep::{Named, Sweep};
 
 use crate::sys::Region;
 use balancer_common::{
     env::{Env, Gauge},
     layout::Dimensions,
-    packet::SlicePacket,
+    packet::{Packet as _, SlicePacket},
     reason::Reason,
     settings::Settings,
     table::{
@@ -39,6 +41,7 @@ use balancer_common::{
         interface,
         line::Line,
         listener::{self, ListenerKey},
+        schedule::Schedule,
         service,
     },
     walk::{self, decision::Verdict},
@@ -80,6 +83,8 @@ pub struct AdoptedBackend {
     pub identity: u64,
     /// Its state.
     pub state: BackendState,
+    /// When its flows are reset, if they are.
+    pub schedule: Schedule,
     /// Its next hop.
     pub next_hop: NextHop,
 }
@@ -156,6 +161,11 @@ impl Dataplane {
         let line = self.backend_line(number);
         line.store(backend::WORD_IDENTITY, identity);
         line.store(backend::WORD_STATE, state.bits());
+    }
+
+    /// Writes when the flows of a backend have their turn to be reset; before the state that resets them.
+    pub fn set_schedule(&mut self, number: u16, schedule: Schedule) {
+        self.backend_line(number).store(backend::WORD_SCHEDULE, schedule.0);
     }
 
     /// Writes a backend's next hop.
@@ -274,8 +284,12 @@ impl Dataplane {
 
     /// Sends a frame that came in by the interface with index `ingress` through the host's build of the packet's walk,
     /// over the same tables. The agent's own counters count what it changes; packets and reasons are not counted.
-    pub fn walk(&self, frame: &mut [u8], ingress: u32) -> Verdict {
-        walk::walk(&self.tables, &mut SlicePacket::new(frame, ingress))
+    pub fn walk(&self, frame: &mut Vec<u8>, ingress: u32) -> Verdict {
+        let mut packet = SlicePacket::new(frame, ingress);
+        let verdict = walk::walk(&self.tables, &mut packet);
+        let length = packet.length();
+        frame.truncate(length as usize);
+        verdict
     }
 
     /// The program on each interface.
@@ -292,6 +306,7 @@ fn adopt(tables: &Tables) -> Adopted {
             number,
             identity: line.load(backend::WORD_IDENTITY),
             state,
+            schedule: Schedule(line.load(backend::WORD_SCHEDULE)),
             next_hop: NextHop(line.load(backend::WORD_NEXT_HOP)),
         })
     });

@@ -2,7 +2,8 @@
 
 use super::{
     Dataplane,
-    query::{HostFamily, for_each},
+    query::for_each,
+    resets::{self, Doomed, ResetFamily},
     tables::Tables,
 };
 use balancer_common::{
@@ -38,6 +39,10 @@ pub struct Sweep {
     pub freed: u64,
     /// Counted one by one minus the counters, by backend; only for backends whose counters stood still meanwhile.
     pub drift: HashMap<u16, i64>,
+    /// Flows that are to be reset, or are and nobody has confirmed it.
+    pub doomed: Vec<Doomed>,
+    /// Flows by backend number that were reset because they had run out.
+    pub expired: HashMap<u16, u64>,
     /// Numbers that entries name.
     pub named: Named,
     /// How long it took.
@@ -78,7 +83,7 @@ impl Dataplane {
     }
 }
 
-fn sweep_family<F: HostFamily>(tables: &Tables, sweep: &mut Sweep) {
+fn sweep_family<F: ResetFamily>(tables: &Tables, sweep: &mut Sweep) {
     sweep_flows::<F>(tables, sweep);
     sweep_embryonic::<F>(tables, sweep);
     sweep_pins::<F>(tables, sweep);
@@ -90,11 +95,16 @@ fn capacity<T: Table>(tables: &Tables) -> u64 {
     u64::from(T::lines(&tables.settings)) * T::Slots::COUNT as u64
 }
 
-fn sweep_flows<F: Family>(tables: &Tables, sweep: &mut Sweep) {
+fn sweep_flows<F: ResetFamily>(tables: &Tables, sweep: &mut Sweep) {
     let mut used = 0;
     for_each::<F::Flows>(tables, |line, slot, word: FlowWord| {
         let key = F::FlowSlots::key(line, slot, word);
-        if EvictExpired::is_over::<F, _>(tables, &key, word)
+        let over = EvictExpired::is_over::<F, _>(tables, &key, word);
+        if over && resets::expire::<F>(tables, &key, word) {
+            *sweep.expired.entry(word.backend()).or_default() += 1;
+            sweep.doomed.push(Doomed { flow: F::id(key), wait: 0 });
+            sweep.freed += 1;
+        } else if over
             && bucket::free::<F::FlowSlots, _>(line, slot, word)
         {
             flow::ended::<F, _>(tables, &key, word, Transition::Expired);
@@ -104,7 +114,10 @@ fn sweep_flows<F: Family>(tables: &Tables, sweep: &mut Sweep) {
         used += 1;
         sweep.named.backends.insert(word.backend());
         sweep.named.listeners.insert(F::listener_of(&key));
-        if word.live() {
+        if let Some(wait) = resets::wait::<F>(tables, &key, word).filter(|_| !over) {
+            sweep.doomed.push(Doomed { flow: F::id(key), wait });
+        }
+        if word.live() && !over {
             *sweep.live.entry(word.backend()).or_default() += 1;
         }
         true

@@ -61,34 +61,24 @@ fn listener_port(service: &Service) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::config::model::{Admin, Affinity, AffinityBy, Listen, Mode, Timeouts};
+    use crate::{config::model::Listen, control::testing};
 
     fn service(listen: &[(u16, Proto)], kind: HealthKind, port: Option<u16>) -> Service {
-        let second = Duration::from_secs(1);
         let address = "203.0.113.10".parse().unwrap();
+        let listen = listen.iter();
+        let listen = listen.map(|&(port, proto)| Listen { address, port: (port > 0).then_some(port), proto });
+        let plain = testing::service("ws", Vec::new());
         Service {
-            name: "ws".to_owned(),
-            listen: listen
-                .iter()
-                .map(|&(port, proto)| Listen { address, port: (port > 0).then_some(port), proto })
-                .collect(),
-            mode: Mode::L2dsr,
-            maglev_size: 65_537,
-            affinity: Affinity { by: AffinityBy::Client, timeout: second, v4_prefix: 32, v6_prefix: 64 },
-            timeouts: Timeouts { established: second, closing: second, syn: second, udp: second },
-            heartbeat: None,
-            min_ready: 1,
-            health: HealthCheck { kind, port, interval: second, timeout: second, rise: 2, fall: 3 },
-            backends: Vec::new(),
+            listen: listen.collect(),
+            health: HealthCheck { kind, port, ..plain.health.clone() },
+            ..plain
         }
     }
 
     fn backend(addresses: &[&str]) -> Backend {
         let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
-        Backend { name: "ws-1".to_owned(), addresses, weight: 100, state: Admin::Ready }
+        Backend { addresses, ..testing::backend("ws-1", 1) }
     }
 
     fn asked(service: &Service) -> Option<String> {

@@ -6,6 +6,7 @@ use balancer_common::state::{Admin, Health};
 use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue};
 
 use super::{BackendSample, Family, Snapshot};
+use crate::control::causes::Cause;
 
 type Encoder<'a> = DescriptorEncoder<'a>;
 
@@ -22,6 +23,7 @@ pub(super) fn of_backends(snapshot: &Snapshot, encoder: &mut Encoder<'_>) -> fmt
     gauge(snapshot, encoder, "backend_pins", "Pins, as of the last sweep", |it| it.pins)?;
     gauge(snapshot, encoder, "backend_up", "Whether the checks pass", |it| u64::from(it.up))?;
     states(snapshot, encoder)?;
+    resets(snapshot, encoder)?;
     gauge(snapshot, encoder, "backend_weight", "Weight", |it| u64::from(it.weight))?;
     let help = "Verdicts that changed since the agent's start";
     counter(snapshot, encoder, "backend_transitions_total", help, |it| it.transitions)?;
@@ -67,6 +69,18 @@ fn states(snapshot: &Snapshot, encoder: &mut Encoder<'_>) -> fmt::Result {
     Ok(())
 }
 
+/// One sample for each cause.
+fn resets(snapshot: &Snapshot, encoder: &mut Encoder<'_>) -> fmt::Result {
+    let mut family = Family::counter(encoder, "backend_resets_total", "Live flows that were reset, by cause")?;
+    for sample in &snapshot.backends {
+        let [service, backend] = labels(sample);
+        for cause in Cause::ALL {
+            family.sample(&[service, backend, ("cause", cause.word())], &sample.resets.of(cause))?;
+        }
+    }
+    Ok(())
+}
+
 fn drift(snapshot: &Snapshot, encoder: &mut Encoder<'_>) -> fmt::Result {
     let help = "Live flows counted one by one by the last sweep minus the counters: 0";
     let mut family = Family::gauge(encoder, "flow_drift", help)?;
@@ -104,7 +118,9 @@ pub(super) fn of_tables(snapshot: &Snapshot, encoder: &mut Encoder<'_>) -> fmt::
     for (word, value) in ["v4", "v6"].into_iter().zip(snapshot.untracked) {
         family.sample(&[("family", word)], &value)?;
     }
-    Family::counter(encoder, "pin_untracked_total", "Pins that found no room")?.alone(&snapshot.pins_lost)
+    Family::counter(encoder, "pin_untracked_total", "Pins that found no room")?.alone(&snapshot.pins_lost)?;
+    let help = "Flows that were reset and whose clients never confirmed it, since the agent's start";
+    Family::counter(encoder, "resets_unconfirmed_total", help)?.alone(&snapshot.unconfirmed)
 }
 
 pub(super) fn of_agent(snapshot: &Snapshot, encoder: &mut Encoder<'_>) -> fmt::Result {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::control::causes::Cause;
 
 fn snapshot() -> Snapshot {
     let counts = BackendCounts {
@@ -9,7 +10,10 @@ fn snapshot() -> Snapshot {
         closed: 3,
         expired: 2,
         revived: 1,
+        reset: 0,
     };
+    let mut resets = Causes::default();
+    resets.add(Cause::Down, 3);
     Snapshot {
         backends: vec![BackendSample {
             service: "ws".to_owned(),
@@ -21,6 +25,7 @@ fn snapshot() -> Snapshot {
             up: true,
             state: "up",
             weight: 100,
+            resets,
             transitions: 1,
             failures: 4,
         }],
@@ -34,6 +39,7 @@ fn snapshot() -> Snapshot {
         tables: vec![TableRow { table: "flows4".to_owned(), entries: 8, capacity: 3000 }],
         untracked: [5, 6],
         pins_lost: 0,
+        unconfirmed: 9,
         interfaces: vec![InterfaceSample { name: "eth0".to_owned(), mode: "native" }],
         last_reload_ok: true,
     }
@@ -53,6 +59,9 @@ fn every_family_of_the_contract_has_its_samples() {
         format!("balancer_backend_up{{{ws1}}} 1"),
         format!("balancer_backend_state{{{ws1},state=\"up\"}} 1"),
         format!("balancer_backend_state{{{ws1},state=\"drain\"}} 0"),
+        format!("balancer_backend_resets_total{{{ws1},cause=\"down\"}} 3"),
+        format!("balancer_backend_resets_total{{{ws1},cause=\"drain\"}} 0"),
+        "balancer_resets_unconfirmed_total 9".to_owned(),
         format!("balancer_backend_weight{{{ws1}}} 100"),
         format!("balancer_backend_transitions_total{{{ws1}}} 1"),
         format!("balancer_backend_check_failures_total{{{ws1}}} 4"),

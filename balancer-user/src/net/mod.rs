@@ -2,7 +2,8 @@
 //!
 //! The datapath cannot ask ARP or ND; [`neighbour`] keeps the MAC addresses of the backends resolved for
 //! it, [`links`] says which interface a name is and whether it has a carrier, [`route`] whether a backend
-//! stands on the same segment, [`address`] and [`ssh`] which addresses must not become a service.
+//! stands on the same segment, [`speaker`] speaks to clients in the name of
+//! a service, [`address`] and [`ssh`] say which addresses must not become a service.
 
 pub mod address;
 pub mod links;
@@ -10,6 +11,7 @@ pub mod mac;
 pub mod neighbour;
 pub mod netlink;
 pub mod route;
+pub mod speaker;
 pub mod ssh;
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ fn with(section: Section, line: &str) -> String {
             LEAST.replacen(header, &format!("{header}\n{line}"), 1)
         }
         Section::Limits => format!("{LEAST}\n{header}\n{line}\n"),
-        Section::Affinity | Section::Timeouts | Section::Health => {
+        Section::Affinity | Section::Timeouts | Section::Drain | Section::Health => {
             LEAST.replacen("[[service.backend]]", &format!("{header}\n{line}\n\n[[service.backend]]"), 1)
         }
     }

@@ -6,6 +6,7 @@ mod rules;
 use std::sync::Arc;
 
 use balancer_common::{
+    reason::Fate,
     serve::Serving,
     table::line::HostLine,
     walk::{
@@ -26,13 +27,15 @@ use crate::{
 };
 
 /// What a backend may do: each as `serve::serving` says it of some state.
-const SERVING: [u8; 6] = [
+const SERVING: [u8; 8] = [
     Serving::FLOWS | Serving::PINNED | Serving::NEW,
     Serving::FLOWS | Serving::PINNED,
     Serving::FLOWS | Serving::KEEPS_PINS,
     Serving::FLOWS,
     0,
     Serving::FLOWS | Serving::PINNED | Serving::NEW,
+    Serving::RESETS,
+    Serving::RESETS,
 ];
 
 /// Bytes of a script that have not been read yet.
@@ -120,9 +123,11 @@ impl Stage {
         let before = Before::of(&self.cpu, &frame);
         let fate = hold(walked(&self.cpu, &frame));
         let backend = match fate.verdict {
-            Verdict::Pass | Verdict::Drop => None,
-            Verdict::Tx => Some(hold(to_whom(&fate.frame, self.backends))),
-            Verdict::Redirect(index) => panic!("sent out of interface {index}: all is behind one"),
+            Verdict::PASS | Verdict::DROP => None,
+            // That it is a RST was looked at.
+            Verdict::TX if fate.reason.is_some_and(|it| it.fate() == Fate::Answered) => None,
+            Verdict::TX => Some(hold(to_whom(&fate.frame, self.backends))),
+            other => panic!("sent out of interface {}: all is behind one", other.index()),
         };
         hold(before.judge(&self.cpu, fate.reason, backend));
         self.last = frame;

@@ -66,7 +66,7 @@ impl Before {
         let now = cpu.now().flow;
         let flow = flow
             .filter(|word| !flow::expired(*word, now, &listener.timeouts()))
-            .filter(|word| word.state() != FlowState::CLOSING)
+            .filter(|word| !matches!(word.state(), FlowState::CLOSING | FlowState::RESET))
             .map(|word| word.backend())
             .filter(|number| backend::serving(cpu, *number).flows());
         let client = F::pin_key(F::mask(segment.source, listener), listener.service());

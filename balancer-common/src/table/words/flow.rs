@@ -33,6 +33,8 @@ impl FlowState {
     pub const CLOSING: u8 = 8;
     /// A UDP flow.
     pub const UDP: u8 = 9;
+    /// A TCP flow that the balancer has reset: whatever its client sends is answered by another RST.
+    pub const RESET: u8 = 10;
 
     /// Its word in CLI and JSON.
     #[must_use]
@@ -45,6 +47,7 @@ impl FlowState {
             Self::ESTABLISHED => "established",
             Self::CLOSING => "closing",
             Self::UDP => "udp",
+            Self::RESET => "reset",
             _ => "free",
         }
     }

@@ -131,7 +131,7 @@ fn anything<F: Addresses>() {
         .collect();
     let agent = Cpu::new(&world);
     threads.push(thread::spawn(move || {
-        for serving in [0, Serving::FLOWS | Serving::PINNED | Serving::NEW] {
+        for serving in [Serving::RESETS, 0, Serving::FLOWS | Serving::PINNED | Serving::NEW] {
             agent.world().serve(1, serving);
             agent.world().pass(FLOW_TICK * 5 / 2);
             sweeper::sweep::<F, _>(&agent);

@@ -65,10 +65,10 @@ proptest! {
         let mut frame = aimed(frame);
         let end = end(&mut frame);
         for length in 0..end {
-            prop_assert_ne!(fate(&frame[..length])?, Verdict::Tx, "cut after {} of {} bytes", length, end);
+            prop_assert_ne!(fate(&frame[..length])?, Verdict::TX, "cut after {} of {} bytes", length, end);
         }
         for length in end..=frame.len() {
-            prop_assert_eq!(fate(&frame[..length])?, Verdict::Tx, "whole, and {} bytes of padding", length - end);
+            prop_assert_eq!(fate(&frame[..length])?, Verdict::TX, "whole, and {} bytes of padding", length - end);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Whatever the bytes are, a packet has one fate.
 
-use super::guarded::Guarded;
+use super::{answered::is_rst_to, guarded::Guarded};
 use crate::world::{Addresses as _, Cpu, INGRESS, OWN, PORT, Shape, World};
 use balancer_common::{
     packet::SlicePacket,
@@ -36,8 +36,8 @@ pub(crate) struct Fate {
 pub(crate) fn one_fate(frame: &[u8]) -> Result<Verdict, String> {
     let world = Arc::new(World::<HostLine>::new(Shape::TINY));
     let Fate { verdict, reason, frame } = walked(&Cpu::new(&world), frame)?;
-    let sent = matches!(verdict, Verdict::Tx | Verdict::Redirect(_));
-    if reason.is_some_and(|reason| (reason.fate() == reason::Fate::Forwarded) != sent) {
+    let sent = verdict == Verdict::TX || verdict.redirects();
+    if reason.is_some_and(|reason| (reason.fate() != reason::Fate::Dropped) != sent) {
         return Err(format!("{verdict:?} was counted as {reason:?}"));
     }
     if sent && frame[6..12] != OWN {
@@ -50,7 +50,7 @@ pub(crate) fn one_fate(frame: &[u8]) -> Result<Verdict, String> {
 ///
 /// # Errors
 /// If it was not counted under exactly one reason, or none where it passes; or if it was changed where it is not sent
-/// on, or more of it than its MAC addresses.
+/// on, or more of it than its MAC addresses; or if it was answered by something else than a RST to it.
 pub(crate) fn walked<L: Line>(cpu: &Cpu<L>, frame: &[u8]) -> Result<Fate, String> {
     let counts = || Reason::ALL.iter().map(|reason| cpu.counts().reason(*reason)).collect::<Vec<_>>();
     let before = counts();
@@ -62,14 +62,19 @@ pub(crate) fn walked<L: Line>(cpu: &Cpu<L>, frame: &[u8]) -> Result<Fate, String
             std::iter::repeat_n(Reason::from_index(index), (now - then) as usize).flatten()
         })
         .collect();
-    if counted.len() != usize::from(verdict != Verdict::Pass) {
+    if counted.len() != usize::from(verdict != Verdict::PASS) {
         return Err(format!("{verdict:?} was counted as {counted:?}"));
     }
-    let may_change = if matches!(verdict, Verdict::Tx | Verdict::Redirect(_)) { 12 } else { 0 };
+    let reason = counted.first().copied();
+    if reason.is_some_and(|reason| reason.fate() == reason::Fate::Answered) {
+        is_rst_to(&packet.bytes, frame)?;
+        return Ok(Fate { verdict, reason, frame: packet.bytes });
+    }
+    let may_change = if verdict == Verdict::TX || verdict.redirects() { 12 } else { 0 };
     if packet.bytes.get(may_change..) != frame.get(may_change..) {
         return Err(format!("{verdict:?}, and the frame was changed"));
     }
-    Ok(Fate { verdict, reason: counted.first().copied(), frame: packet.bytes })
+    Ok(Fate { verdict, reason, frame: packet.bytes })
 }
 
 /// Turns a frame towards the service, so that it is not passed for its address.

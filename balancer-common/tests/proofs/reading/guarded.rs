@@ -53,6 +53,19 @@ impl Packet for Guarded {
         self.bytes.get(at as usize..at as usize + N).map(GuardedView)
     }
 
+    fn store_words<const N: usize>(&mut self, at: u32, words: &[u32; N]) -> bool {
+        let bytes = self.bytes.get_mut(at as usize..at as usize + 4 * N);
+        let Some(bytes) = bytes else { return false };
+        bytes.copy_from_slice(&words.map(u32::to_ne_bytes).concat());
+        true
+    }
+
+    fn cut(&mut self, length: u32) -> bool {
+        let fits = length as usize <= self.bytes.len();
+        self.bytes.truncate(length as usize);
+        fits
+    }
+
     fn store_macs(&mut self, destination: u64, source: u64) -> bool {
         if self.bytes.len() < 12 {
             return false;

@@ -24,7 +24,7 @@ pub(crate) struct Cpu<L> {
 /// What a CPU counted.
 #[derive(Debug)]
 pub(crate) struct Counts {
-    transitions: [[Cell<u64>; 4]; BACKENDS],
+    transitions: [[Cell<u64>; 5]; BACKENDS],
     reasons: [Cell<u64>; Reason::COUNT],
 }
 
@@ -43,7 +43,8 @@ impl Counts {
     /// Live flows of a backend by these counters alone; those of one CPU may be negative.
     pub(crate) fn live(&self, backend: u16) -> i64 {
         let of = |transition| self.of(backend, transition) as i64;
-        of(Transition::Opened) + of(Transition::Revived) - of(Transition::Closed) - of(Transition::Expired)
+        let ended = [Transition::Closed, Transition::Expired, Transition::Reset].map(of);
+        of(Transition::Opened) + of(Transition::Revived) - ended.iter().sum::<i64>()
     }
 
     /// Packets that were counted under this reason.

@@ -11,7 +11,7 @@ use balancer_common::{
     parse::transport::{Segment, TcpFlags},
     serve::Serving,
     settings::{Settings, Sizes},
-    state::{AffinityBy, Proto},
+    state::{AffinityBy, OnExpire, OnNone, Proto},
     table::{
         NUMBERS_PER_LINE, TableId,
         backend::{self, NextHop},
@@ -269,6 +269,8 @@ fn listeners() -> [ListenerEntry; 9] {
         v4_prefix: 32,
         v6_prefix: 64,
         timeouts: TIMEOUTS,
+        on_none: OnNone::Reset,
+        on_expire: OnExpire::Forget,
     })
 }
 

@@ -118,7 +118,7 @@ async fn verbs_answer_with_how_the_backend_stands() {
     let set = SetWeight { weight: 7, force: false };
     let weighed: BackendDoc = client.put(&of(routes::BACKEND_WEIGHT), &set).await.unwrap();
     assert_eq!(weighed.backend.weight, 7);
-    let set = SetAdmin { admin: balancer_common::state::Admin::Drain, force: true, yes: false };
+    let set = SetAdmin { force: true, ..SetAdmin::to(balancer_common::state::Admin::Drain) };
     let drained: BackendDoc = client.put(&of(routes::BACKEND_ADMIN), &set).await.unwrap();
     assert_eq!(drained.backend.remaining, Some(0));
     let add = AddBackend { name: "ws-5".to_owned(), addresses: vec![[10, 0, 0, 5].into()], weight: None };

@@ -74,4 +74,7 @@ pub struct BackendRow {
     pub number: u16,
     /// Flows that a drain still waits for; `null` unless it drains.
     pub remaining: Option<u64>,
+    /// When what is left of a drain is reset; `null` unless it drains with such an end.
+    #[serde(default)]
+    pub drain_ends: Option<String>,
 }

@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use balancer_common::state::{Admin, Proto};
+use balancer_common::state::{Admin, DrainEnd, Proto};
 use serde::{Deserialize, Serialize};
 
 use super::words;
@@ -50,7 +50,38 @@ pub struct SetAdmin {
     /// Even if live flows are cut.
     #[serde(default)]
     pub yes: bool,
+    /// How it drains, where that is not what its service says; for `drain` alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<SetDrain>,
 }
+
+impl SetAdmin {
+    /// Without consent to anything.
+    #[must_use]
+    pub const fn to(admin: Admin) -> Self {
+        Self { admin, force: false, yes: false, drain: None }
+    }
+}
+
+/// How a backend drains; what is absent is as its service says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetDrain {
+    /// Seconds that its flows may go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<u64>,
+    /// What becomes of them then: `reset` or `leave`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<EndWord>,
+    /// Its pinned clients' new connections still come to it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_pins: bool,
+}
+
+/// The end of a drain by its word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EndWord(#[serde(with = "words::drain_end")] pub DrainEnd);
 
 /// `PUT /v1/services/{service}/backends/{backend}/weight`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

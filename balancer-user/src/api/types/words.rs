@@ -28,5 +28,6 @@ macro_rules! by_word {
 }
 
 by_word!(admin, Admin);
+by_word!(drain_end, DrainEnd);
 by_word!(health, Health);
 by_word!(proto, Proto);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use balancer_common::state::Admin;
+use balancer_common::state::{Admin, DrainEnd};
 use clap::Args;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     api::{
         client::Client,
-        types::{BackendDoc, Schema, SetAdmin},
+        types::{BackendDoc, EndWord, Schema, SetAdmin, SetDrain},
     },
     cli::{
         exit::{Code, Failure},
@@ -27,18 +27,33 @@ use crate::{
 
 /// Let a backend finish what it has, and take nothing new.
 ///
-/// No new client and no new connection; its live flows go on until they end by themselves.
+/// No new client and no new connection; its live flows go on until they end by themselves, or until the drain's
+/// deadline. What is left then is reset, as slowly as the service's `reset_rate` says, or left alone (--end).
+/// The deadline is a moment, which a restart of the agent does not move; said anew it counts from then on.
 ///
 /// Unlike HAProxy's drain, it does not keep persistence: a pinned client that opens a new connection goes
-/// elsewhere, and is pinned there. `weight 0` keeps pinned clients coming. `ready` ends a drain.
+/// elsewhere, and is pinned there, unless --keep-pins is given. `weight 0` keeps pinned clients coming too, and
+/// has no deadline. `ready` ends a drain.
 ///
 /// With --wait it shows how many flows are left, and ends with 0 when none is and none was cut, with 6 when
-/// flows are left after --timeout, or were cut (by `maint`, `del --now`, or because the backend went down).
-/// Ctrl-C ends the waiting, not the drain.
+/// flows are left after --timeout, or were cut (by the deadline, `maint`, `del --now`, or because the backend
+/// went down). Ctrl-C ends the waiting, not the drain.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DrainArgs {
     #[command(flatten)]
     target: Target,
+
+    /// How long its flows may go on, e.g. 5m [default: the service's `drain.deadline`].
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    deadline: Option<Duration>,
+
+    /// What becomes of the flows that are left at the deadline: reset or leave [default: the service's `drain.end`].
+    #[arg(long, value_name = "END", value_parser = end)]
+    end: Option<DrainEnd>,
+
+    /// Its pinned clients' new connections still come to it.
+    #[arg(long)]
+    keep_pins: bool,
 
     /// Wait until no flow is left.
     #[arg(long)]
@@ -56,7 +71,7 @@ pub(in crate::cli) struct DrainArgs {
 pub(super) async fn run(args: &DrainArgs, client: &Client, ui: &mut Ui<'_>) -> Result<(), Failure> {
     // Before the drain begins, so that a Ctrl-C from now on is answered with how to undo it.
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let request = SetAdmin { admin: Admin::Drain, force: args.force, yes: false };
+    let request = SetAdmin { force: args.force, drain: terms(args), ..SetAdmin::to(Admin::Drain) };
     let document = args.target.set_admin(client, request).await?;
     if !args.wait {
         return super::report(&document, ui);
@@ -69,6 +84,21 @@ pub(super) async fn run(args: &DrainArgs, client: &Client, ui: &mut Ui<'_>) -> R
     };
     watch.leave(ui)?;
     conclude(args, end, watch.left, ui)
+}
+
+fn end(word: &str) -> Result<DrainEnd, String> {
+    DrainEnd::from_word(word).ok_or_else(|| "use reset or leave".to_owned())
+}
+
+/// What is said of how it drains; whole seconds, rounded up.
+fn terms(args: &DrainArgs) -> Option<SetDrain> {
+    let seconds = |it: Duration| it.as_secs() + u64::from(it.subsec_nanos() > 0);
+    let terms = SetDrain {
+        deadline: args.deadline.map(seconds),
+        end: args.end.map(EndWord),
+        keep_pins: args.keep_pins,
+    };
+    (terms != SetDrain::default()).then_some(terms)
 }
 
 async fn expire(after: Option<Duration>) {

@@ -28,6 +28,6 @@ pub(in crate::cli) struct MaintArgs {
 }
 
 pub(super) async fn run(args: &MaintArgs, client: &Client, ui: &mut Ui<'_>) -> Result<(), Failure> {
-    let request = SetAdmin { admin: Admin::Maint, force: args.force, yes: args.yes };
+    let request = SetAdmin { force: args.force, yes: args.yes, ..SetAdmin::to(Admin::Maint) };
     super::report(&args.target.set_admin(client, request).await?, ui)
 }

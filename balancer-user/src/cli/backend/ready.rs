@@ -9,6 +9,6 @@ use crate::{
 };
 
 pub(super) async fn run(target: &Target, client: &Client, ui: &mut Ui<'_>) -> Result<(), Failure> {
-    let request = SetAdmin { admin: Admin::Ready, force: false, yes: false };
+    let request = SetAdmin::to(Admin::Ready);
     super::report(&target.set_admin(client, request).await?, ui)
 }

@@ -42,12 +42,14 @@ pub(super) struct Watch<'a> {
     line: Line,
     /// Flows that were left when we last looked.
     pub(super) left: u64,
+    /// Flows of this backend that had been reset before.
+    reset: u64,
 }
 
 impl<'a> Watch<'a> {
     /// Begins with the row that the drain was answered with.
     pub(super) fn new(target: &'a Target, client: &'a Client, row: &BackendRow) -> Self {
-        Self { target, client, line: Line::default(), left: remaining(row) }
+        Self { target, client, line: Line::default(), left: remaining(row), reset: row.resets }
     }
 
     /// Looks again and again. An agent that restarts meanwhile does not end it: the drain is kept.
@@ -55,11 +57,13 @@ impl<'a> Watch<'a> {
         loop {
             let text = match self.look().await {
                 Ok(row) => {
-                    if let Some(end) = judge(row.as_ref(), self.left) {
+                    if let Some(end) = judge(row.as_ref(), self.left, self.reset) {
                         return Ok(end);
                     }
                     self.left = row.as_ref().map_or(0, remaining);
-                    format!("{} left", count(self.left, "flow"))
+                    let ends = row.and_then(|row| row.drain_ends);
+                    let ends = ends.map_or_else(String::new, |at| format!("; what is left at {at} is reset"));
+                    format!("{} left{ends}", count(self.left, "flow"))
                 }
                 Err(ClientError::Unreachable { .. } | ClientError::Silent { .. }) => {
                     format!("{} left; no agent answers, waiting for one", count(self.left, "flow"))
@@ -91,8 +95,9 @@ fn remaining(row: &BackendRow) -> u64 {
     row.remaining.unwrap_or(row.flows)
 }
 
-/// Whether what we see ends the wait; `before` flows were left when we last looked.
-fn judge(row: Option<&BackendRow>, before: u64) -> Option<End> {
+/// Whether what we see ends the wait; `before` flows were left when we last looked, and `reset` had been reset before
+/// the drain began.
+fn judge(row: Option<&BackendRow>, before: u64, reset: u64) -> Option<End> {
     let Some(row) = row else {
         return Some(match before {
             0 => End::Forgotten,
@@ -105,6 +110,9 @@ fn judge(row: Option<&BackendRow>, before: u64) -> Option<End> {
             Some(End::Cut(format!("was set to {} while it had {}", row.admin, count(before, "flow"))))
         }
         (Admin::Ready, _, _) => Some(End::Undone("was made ready by somebody else".into())),
+        (_, _, 0) if row.resets > reset => {
+            Some(End::Cut(format!("has no flow left: {} were cut", count(row.resets - reset, "flow"))))
+        }
         (_, _, 0) => Some(End::Empty(Box::new(row.clone()))),
         (_, Health::Down, left) => Some(End::Cut(format!("went down while it had {}", count(left, "flow")))),
         _ => None,

@@ -25,6 +25,7 @@ pub(super) fn backend(name: &str, admin: Admin, health: Health, flows: u64) -> B
         last_error: None,
         number: 3,
         remaining: (admin == Admin::Drain).then_some(flows),
+        drain_ends: None,
     }
 }
 

@@ -23,7 +23,12 @@ pub(super) const BACKEND: &[Key] = &[
         "share of new clients, relative to the others; 0: none",
     ),
     Key::new("state", Kind::Word(STATES), Value::Default(r#""ready""#), "what the operator wants of it"),
-    Key::later("backup", "serves only when no other may"),
+    Key::new(
+        "backup",
+        Kind::Flag,
+        Value::Default("false"),
+        "serves only when no other backend may; its pins do not outlast that",
+    ),
     Key::later("max_flows", "live flows beyond which it takes no new client"),
     Key::later("door", "its own port on the service address"),
 ];

@@ -22,6 +22,8 @@ pub enum Section {
     Affinity,
     /// `timeouts` of a service.
     Timeouts,
+    /// `drain` of a service.
+    Drain,
     /// `[service.health]`.
     Health,
     /// `[[service.backend]]`.
@@ -30,13 +32,14 @@ pub enum Section {
 
 impl Section {
     /// Every section, in the order of a file.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Top,
         Self::Agent,
         Self::Limits,
         Self::Service,
         Self::Affinity,
         Self::Timeouts,
+        Self::Drain,
         Self::Health,
         Self::Backend,
     ];
@@ -51,6 +54,7 @@ impl Section {
             Self::Service => "[[service]]",
             Self::Affinity => "[service.affinity]",
             Self::Timeouts => "[service.timeouts]",
+            Self::Drain => "[service.drain]",
             Self::Health => "[service.health]",
             Self::Backend => "[[service.backend]]",
         }
@@ -66,6 +70,7 @@ impl Section {
             Self::Service => service::SERVICE,
             Self::Affinity => service::AFFINITY,
             Self::Timeouts => service::TIMEOUTS,
+            Self::Drain => service::DRAIN,
             Self::Health => health::HEALTH,
             Self::Backend => backend::BACKEND,
         }
@@ -114,6 +119,10 @@ pub enum Kind {
     Numbers(Bounds<u64>),
     /// A string with a number and its unit.
     Duration(Bounds<Duration>),
+    /// A fraction of one, of whole thousandths, or `"off"`.
+    ShareOrOff,
+    /// `true` or `false`.
+    Flag,
     /// A table.
     Table(Section),
     /// An array of tables.

@@ -43,10 +43,27 @@ const BALANCES: &[Word] = &[
 ];
 
 const ON_DOWN: &[Word] = &[
-    Word::later("reset", "its flows are reset, paced"),
+    Word::now("reset", "its TCP flows are reset, paced by reset_rate; its UDP flows are sent to another backend"),
     Word::now("rehash", "its flows are sent to another backend, which resets what it does not know"),
-    Word::later("hold", "its flows go on being sent to it"),
+    Word::now("hold", "its flows go on being sent to it"),
 ];
+
+const ON_EXPIRE: &[Word] = &[
+    Word::now("forget", "it is forgotten; its next segment goes where its client's pin says"),
+    Word::now("reset", "it is reset, so that its client hears of it"),
+];
+
+const ON_NONE: &[Word] = &[
+    Word::now("reset", "TCP connections are refused by a RST; other packets are dropped"),
+    Word::now("drop", "its packets are dropped"),
+];
+
+const ENDS: &[Word] = &[
+    Word::now("reset", "what is left is reset, paced by reset_rate"),
+    Word::now("leave", "what is left goes on until it ends"),
+];
+
+const MONTH: Duration = Duration::from_secs(30 * 24 * HOUR);
 
 pub(super) const SERVICE: &[Key] = &[
     Key::new("name", Kind::Text("name"), Value::Required(r#""ws""#), "its name, unique"),
@@ -75,8 +92,32 @@ pub(super) const SERVICE: &[Key] = &[
     Key::new(
         "on_down",
         Kind::Word(ON_DOWN),
-        Value::Default(r#""rehash""#),
-        "what becomes of the flows of a backend that goes down",
+        Value::Default(r#""reset""#),
+        "what becomes of the flows of a backend that goes down, while another could take its clients",
+    ),
+    Key::new(
+        "reset_rate",
+        number(1, 1_000_000, ""),
+        Value::Default("2_000"),
+        "flows of a backend that are reset a second, when all of them are",
+    ),
+    Key::new(
+        "on_expire",
+        Kind::Word(ON_EXPIRE),
+        Value::Default(r#""forget""#),
+        "what becomes of a TCP flow that was silent for longer than its timeout",
+    ),
+    Key::new(
+        "on_none",
+        Kind::Word(ON_NONE),
+        Value::Default(r#""reset""#),
+        "what becomes of a new connection that nobody can serve",
+    ),
+    Key::new(
+        "panic_below",
+        Kind::ShareOrOff,
+        Value::Default("0.0"),
+        "share of backends up below which health is ignored, and always with none up; \"off\": never",
     ),
     Key::new(
         "min_ready",
@@ -91,6 +132,7 @@ pub(super) const SERVICE: &[Key] = &[
         Value::Optional(""),
         "when a silent flow is forgotten",
     ),
+    Key::new("drain", Kind::Table(Section::Drain), Value::Optional(""), "how a drain ends"),
     Key::new(
         "health",
         Kind::Table(Section::Health),
@@ -99,12 +141,7 @@ pub(super) const SERVICE: &[Key] = &[
     ),
     Key::new("backend", Kind::Tables(Section::Backend), Value::Required(""), "a backend, one header each"),
     Key::later("max_load", "bound of a backend, as a multiple of its fair share"),
-    Key::later("on_expire", "what a flow's timeout does to its connection"),
-    Key::later("on_none", "what becomes of a client that nobody can serve"),
-    Key::later("reset_rate", "resets a second and backend"),
-    Key::later("drain", "deadline and end of a drain"),
     Key::later("slow_start", "ramp of a returning backend's weight"),
-    Key::later("panic_below", "share of backends up below which health is ignored"),
     Key::later("doors", "a port or address of its own for each backend"),
 ];
 
@@ -136,6 +173,16 @@ pub(super) const AFFINITY: &[Key] = &[
     )
     .effect(Effect::NewMaps),
     Key::later("spill", "live flows of a pin beyond which further ones are spread"),
+];
+
+pub(super) const DRAIN: &[Key] = &[
+    Key::new(
+        "deadline",
+        duration(Duration::ZERO, MONTH, ""),
+        Value::Default(r#""5m""#),
+        "how long the flows of a draining or deleted backend may go on",
+    ),
+    Key::new("end", Kind::Word(ENDS), Value::Default(r#""reset""#), "what becomes of its flows at the deadline"),
 ];
 
 pub(super) const TIMEOUTS: &[Key] = &[

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use balancer_common::{serve::Regime, state::Admin};
+use balancer_common::serve::Regime;
 
 use super::{Control, Member, member::Stage};
 use crate::{
@@ -126,11 +126,12 @@ impl Control {
             pins: self.pins_of(number),
             packets: counts.packets,
             bytes: counts.bytes,
-            resets: 0,
+            resets: counts.reset,
             door: None,
             last_error: member.verdict.last_error.clone(),
             number,
-            remaining: (admin == Admin::Drain).then_some(flows),
+            remaining: member.drains().then_some(flows),
+            drain_ends: self.drain_of(service, member).ends_at(member.draining_since).map(timestamp),
         }
     }
 

@@ -31,6 +31,7 @@ impl Control {
                     name: member.named.backend.clone(),
                     addresses: member.named.addresses.clone(),
                     weight: 0,
+                    backup: false,
                     state: member.stage.admin(),
                 };
                 let target = (!backend.addresses.is_empty()).then(|| Target::of(service, &backend)).flatten();

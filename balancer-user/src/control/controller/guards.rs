@@ -2,7 +2,7 @@
 
 use balancer_common::serve::Candidate;
 
-use super::Control;
+use super::{Control, wanted::policy};
 use crate::{
     api::types::{ApiError, ErrorCode},
     config::{Backend, Service},
@@ -37,14 +37,9 @@ impl Control {
         let candidate = |backend: &Backend| {
             let number = self.numbers.backends.of(&backend_identity(&service.name, &backend.name))?;
             let member = self.members.get(&number)?;
-            Some(Candidate {
-                admin: backend.state,
-                health: member.verdict.health(),
-                weight: backend.weight,
-                reachable: self.hop_of(member).is_some(),
-            })
+            Some(Candidate { admin: backend.state, ..self.candidate(service, member) })
         };
-        ready_count(&service.backends.iter().filter_map(candidate).collect::<Vec<_>>())
+        ready_count(policy(service), &service.backends.iter().filter_map(candidate).collect::<Vec<_>>())
     }
 }
 

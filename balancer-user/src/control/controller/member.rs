@@ -8,7 +8,7 @@ use balancer_common::{
 };
 
 use crate::{
-    control::names::Named,
+    control::{causes::Causes, names::Named},
     health::{Adopted, BackendKey},
 };
 
@@ -26,6 +26,10 @@ pub(super) struct Member {
     pub(super) adopted_hop: NextHop,
     /// When the operator last set its state.
     pub(super) admin_since: Option<SystemTime>,
+    /// Since when it drains, by whoever's word.
+    pub(super) draining_since: Option<SystemTime>,
+    /// Why its flows were reset.
+    pub(super) causes: Causes,
 }
 
 /// Where a backend is in its life.
@@ -80,6 +84,15 @@ impl Member {
     /// How the log speaks of it.
     pub(super) fn title(&self) -> String {
         format!("service {}: backend {}", self.named.service, self.named.backend)
+    }
+
+    /// Whether it drains: by the operator's word, because it was deleted, or because its application asked for it.
+    pub(super) fn drains(&self) -> bool {
+        match self.stage {
+            Stage::Wanted(Admin::Drain) | Stage::Leaving { .. } => true,
+            Stage::Wanted(Admin::Ready) => self.verdict.health() == Health::Draining,
+            Stage::Wanted(Admin::Maint | Admin::Gone) | Stage::Gone => false,
+        }
     }
 
     /// Since when admin state and health are what they are, as far as it is known.

@@ -4,12 +4,14 @@
 
 mod addition;
 mod documents;
+mod drains;
 mod events;
 mod guards;
 mod lookup;
 mod member;
 mod place;
 mod reload;
+mod resets;
 mod snapshot;
 mod start;
 mod status;
@@ -31,6 +33,7 @@ use std::{
 use self::member::{Member, Verdict};
 pub use self::{
     reload::{Prepared, carries},
+    resets::Word,
     start::{Environment, StartError, dimensions},
 };
 use super::{
@@ -40,6 +43,7 @@ use super::{
     names::{Names, NamesFile},
     numbers::Numbers,
     reconcile::{self, Standing},
+    resets::Resets,
     runtime::Runtime,
     verdicts::VerdictsFile,
 };
@@ -73,6 +77,11 @@ pub struct Control {
     conditions: BTreeMap<String, Condition>,
     fingerprints: BTreeMap<u16, u64>,
     swept: Sweep,
+    resets: Resets,
+    /// Flows that were given up: nobody confirmed their reset.
+    unconfirmed: u64,
+    /// Flows are to be reset that no sweep has found yet.
+    unswept: bool,
     started: SystemTime,
     last_reload: LastReload,
     generation: u64,
@@ -142,9 +151,12 @@ impl Control {
     /// # Errors
     /// What the tables refused first.
     pub fn reconcile(&mut self) -> Result<(), DataplaneError> {
+        self.clock_drains();
         let (wanted, conditions) = self.wanted();
         self.tell_conditions(conditions);
         let steps = reconcile::steps(&wanted, &self.standing);
+        self.settle_causes();
+        self.tell_resets(&steps);
         let applied = apply::apply(steps, &mut self.tables, &mut self.standing, &self.seed);
         self.fingerprints.extend(applied.tables);
         for error in &applied.refused {
@@ -164,11 +176,11 @@ impl Control {
             let was = |regime| before.is_some_and(|it| it.regime == regime);
             if now.regime == Regime::Panic && !was(Regime::Panic) {
                 tracing::warn!(
-                    "service {service}: no backend is up: clients are served as if health were ignored"
+                    "service {service}: panic: too few backends are up: clients are served as if health were ignored"
                 );
             }
             if now.regime != Regime::Panic && was(Regime::Panic) {
-                tracing::info!("service {service}: health counts again");
+                tracing::info!("service {service}: no panic any more: health counts again");
             }
             match before.map(|it| it.takers) {
                 Some(1..) if now.takers == 0 => {

@@ -9,6 +9,7 @@ use crate::{
     api::types::{ApiError, ErrorCode},
     config::{Backend, Service},
     control::{
+        causes::Causes,
         entries::{backend_identity, listener_id, listener_key, service_identity},
         names::Named,
     },
@@ -100,6 +101,8 @@ impl Control {
                     verdict: Verdict::of(Adopted::UNKNOWN),
                     adopted_hop: NextHop(0),
                     admin_since: None,
+                    draining_since: None,
+                    causes: Causes::default(),
                 };
                 self.members.insert(number, member);
             }

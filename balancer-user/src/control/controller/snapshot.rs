@@ -22,6 +22,7 @@ impl Control {
             tables: self.table_rows(),
             untracked: gauges.untracked,
             pins_lost: gauges.pins_lost,
+            unconfirmed: self.unconfirmed,
             interfaces: self.tables.attached().iter().map(interface).collect(),
             last_reload_ok: self.last_reload.ok,
         }
@@ -44,6 +45,7 @@ impl Control {
                     up: member.verdict.health() == Health::Up,
                     state: state_word(member.stage.admin(), member.verdict.health()),
                     weight: wanted.map_or(0, |backend| backend.weight),
+                    resets: self.causes(number, member),
                     transitions: member.verdict.transitions,
                     failures: member.verdict.failures,
                 });

@@ -23,6 +23,7 @@ use crate::{
         names::{Named, Names, NamesFile},
         numbers::Numbers,
         reconcile::{Standing, StandingBackend},
+        resets::Resets,
         verdicts::{Verdicts, VerdictsFile},
     },
     dataplane::{Adopted, AdoptedBackend, Dataplane, DataplaneError, Sweep},
@@ -99,6 +100,9 @@ impl Control {
             conditions: BTreeMap::new(),
             fingerprints: BTreeMap::new(),
             swept: Sweep::default(),
+            resets: Resets::default(),
+            unconfirmed: 0,
+            unswept: false,
             config_path,
             config,
             runtime,
@@ -183,7 +187,7 @@ fn adopt_numbers(adopted: &Adopted) -> AllNumbers {
 
 fn standing(adopted: &Adopted) -> Standing {
     let backend = |it: &AdoptedBackend| {
-        let stands = StandingBackend { identity: it.identity, state: it.state, hop: it.next_hop };
+        let stands = StandingBackend { identity: it.identity, state: it.state, schedule: it.schedule, hop: it.next_hop };
         (it.number, stands)
     };
     Standing {
@@ -221,6 +225,8 @@ fn adopt_members(
             verdict: Verdict::of(verdicts.adopt(&key, it.state.health)),
             adopted_hop: it.next_hop,
             admin_since: None,
+            draining_since: verdicts.draining_since(&key),
+            causes: verdicts.causes(&key),
         };
         (it.number, member)
     };

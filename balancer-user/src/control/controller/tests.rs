@@ -180,7 +180,7 @@ impl Bench {
     }
 
     fn set(&mut self, backend: &str, admin: Admin) -> Result<crate::api::types::BackendDoc, ApiError> {
-        self.control.set_admin("ws", backend, SetAdmin { admin, force: false, yes: false })
+        self.control.set_admin("ws", backend, SetAdmin::to(admin))
     }
 
     fn weigh(&mut self, backend: &str, weight: u32) -> Result<crate::api::types::BackendDoc, ApiError> {

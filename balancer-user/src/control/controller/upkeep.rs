@@ -29,7 +29,8 @@ impl Control {
         for number in leaving {
             self.look_after(number, now);
         }
-        if self.numbers.backends.retired().count() != before {
+        self.settle_causes();
+        if self.numbers.backends.retired().count() != before || self.deadline_passed() {
             self.follow();
         }
     }
@@ -69,6 +70,8 @@ impl Control {
             }
         }
         self.save_names();
+        self.unswept = false;
+        self.learn_doomed(Instant::now());
         self.follow();
     }
 
@@ -108,7 +111,12 @@ impl Control {
     pub fn save_verdicts(&mut self) -> io::Result<()> {
         let mut verdicts = Verdicts::default();
         for member in self.members.values().filter(|member| member.stage != Stage::Gone) {
-            verdicts.note(&member.key(), &member.verdict.state);
+            verdicts.note(
+                &member.key(),
+                &member.verdict.state,
+                member.draining_since,
+                &member.causes,
+            );
         }
         self.verdicts_file.save(verdicts)
     }

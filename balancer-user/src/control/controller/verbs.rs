@@ -2,11 +2,11 @@
 
 use std::time::{Instant, SystemTime};
 
-use balancer_common::state::Admin;
+use balancer_common::{serve::Serving, state::Admin};
 
 use super::{Control, guards::guard_flows, member::Stage, refused};
 use crate::{
-    api::types::{ApiError, BackendDoc, DeleteQuery, ErrorCode, Schema, SetAdmin, SetWeight},
+    api::types::{ApiError, BackendDoc, DeleteQuery, ErrorCode, Schema, SetAdmin, SetWeight, timestamp},
     config::Service,
     control::{desired, runtime::Runtime},
 };
@@ -20,15 +20,22 @@ impl Control {
     /// # Errors
     /// An unknown name, or a guard that wants more than this.
     pub fn set_admin(&mut self, service: &str, backend: &str, set: SetAdmin) -> Result<BackendDoc, ApiError> {
-        let SetAdmin { admin, force, yes } = set;
+        let SetAdmin { admin, force, yes, drain } = set;
         let service = self.service(service)?.clone();
         let now = self.wanted_backend(&service, backend)?.clone();
         if admin == Admin::Gone {
             return Err(ApiError::new(ErrorCode::Invalid, "a backend is not set to gone")
                 .with_remedy("delete it: `balancer backend del`"));
         }
+        if drain.is_some() && admin != Admin::Drain {
+            return Err(ApiError::new(ErrorCode::Invalid, format!("{admin} has no deadline and no end"))
+                .with_remedy("say so with drain alone"));
+        }
         let mut runtime = self.runtime.clone();
         runtime.set_admin(&service.name, backend, admin, self.in_file(&service.name, backend));
+        if let Some(drain) = drain {
+            runtime.set_drain(&service.name, backend, drain);
+        }
         if !force {
             self.guard_min_ready(&service, &runtime, &format!("{admin} of {backend}"))?;
         }
@@ -38,6 +45,10 @@ impl Control {
             guard_flows(&member.title(), flows, yes)?;
         }
         let title = member.title();
+        if drain.is_some() {
+            // Its time is counted from now on, also of a drain that is on already.
+            self.begin_drain(number);
+        }
         self.commit(runtime)?;
         if now.state != admin {
             tracing::info!("{title}: {} → {admin}, as the operator says; {flows} live flows", now.state);
@@ -45,7 +56,8 @@ impl Control {
                 member.admin_since = Some(SystemTime::now());
             }
         }
-        self.backend_doc(&service.name, backend, notes(admin, flows))
+        let note = self.admin_note(&service, number, admin, flows);
+        self.backend_doc(&service.name, backend, note.into_iter().collect())
     }
 
     /// Sets a backend's weight.
@@ -110,13 +122,34 @@ impl Control {
         if let Ok(document) = &mut document {
             document.notes.push(match (now, flows) {
                 (_, 0) => "it has no live flow".to_owned(),
-                (true, flows) => {
-                    format!("{flows} live flows are cut: with their next packet they go elsewhere")
-                }
+                (true, flows) => format!("its {flows} live flows are cut"),
                 (false, flows) => format!("it is forgotten when its {flows} live flows have ended"),
             });
         }
         document
+    }
+
+    /// What the operator should know besides of a backend whose admin state he has set.
+    fn admin_note(&self, service: &Service, number: u16, admin: Admin, flows: u64) -> Option<String> {
+        let member = self.members.get(&number).filter(|_| flows > 0)?;
+        match admin {
+            Admin::Drain => Some(match self.drain_of(service, member).ends_at(member.draining_since) {
+                Some(end) => {
+                    format!("{flows} live flows go on; what is left of them at {} is reset", timestamp(end))
+                }
+                None => format!("{flows} live flows go on until they end"),
+            }),
+            Admin::Maint if self.serving(number).is_some_and(Serving::flows) => Some(format!(
+                "{flows} live flows go on while no other backend could take their clients"
+            )),
+            Admin::Maint => Some(format!("{flows} live flows are cut")),
+            Admin::Ready | Admin::Gone => None,
+        }
+    }
+
+    /// What a backend may do, as the tables have it.
+    fn serving(&self, number: u16) -> Option<Serving> {
+        self.standing.backends.get(&number).map(|it| it.state.serving)
     }
 
     /// Journals the runtime changes, and brings the tables to them.
@@ -158,14 +191,4 @@ pub(super) fn check_weight(weight: u32) -> Result<(), ApiError> {
     }
     Err(ApiError::new(ErrorCode::Invalid, format!("weight {weight} is too large"))
         .with_remedy(format!("use 0 to {MAX_WEIGHT}")))
-}
-
-fn notes(admin: Admin, flows: u64) -> Vec<String> {
-    match (admin, flows) {
-        (Admin::Drain, 1..) => vec![format!("{flows} live flows go on until they end")],
-        (Admin::Maint, 1..) => {
-            vec![format!("{flows} live flows are cut: with their next packet they go elsewhere")]
-        }
-        _ => Vec::new(),
-    }
 }

@@ -1,12 +1,16 @@
 //! The tables as they are wanted, from all that is known.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::SystemTime,
+};
 
 use balancer_common::{
-    serve::{Candidate, Serving},
+    serve::{Candidate, Policy, Serving},
     table::{
         backend::{BackendState, NextHop},
         listener::ListenerEntry,
+        schedule::Schedule,
     },
 };
 
@@ -15,10 +19,20 @@ use crate::{
     config::Service,
     control::{
         entries::{listener_entry, listener_id, listener_key, service_identity},
-        judge::{Judged, Subject, WantedBackend, judge},
+        judge::{Judged, Rules, Subject, WantedBackend, judge},
         reconcile::{ServiceLine, Wanted, WantedService},
     },
 };
+
+/// How a service judges its backends.
+fn rules(service: &Service) -> Rules {
+    Rules { policy: policy(service), min_ready: service.min_ready, maglev_size: service.maglev_size }
+}
+
+/// What a service does about backends that are not up.
+pub(super) fn policy(service: &Service) -> Policy {
+    Policy { on_down: service.on_down, panic_below: service.panic_below }
+}
 
 impl Control {
     /// The tables as they are wanted, and how each service fares.
@@ -27,8 +41,11 @@ impl Control {
         let mut conditions = BTreeMap::new();
         for service in &self.services {
             let Some(number) = self.numbers.services.of(&service_identity(&service.name)) else { continue };
-            let Judged { regime, backends, maglev } =
-                judge(number, service.maglev_size, &self.subjects(service, number));
+            let Judged { regime, mut backends, maglev } =
+                judge(number, &rules(service), &self.subjects(service, number));
+            for backend in backends.iter_mut().filter(|it| it.state.serving.resets()) {
+                backend.schedule = self.schedule(service, backend);
+            }
             let takers = backends.iter().filter(|it| it.state.serving.new_clients()).count();
             conditions.insert(service.name.clone(), Condition { regime, takers });
             wanted.backends.extend(backends);
@@ -40,7 +57,8 @@ impl Control {
             wanted.listeners.extend(self.listeners(service, number));
         }
         wanted.services.extend(self.retired_services());
-        wanted.backends.extend(self.gone_backends());
+        let judged: HashSet<u16> = wanted.backends.iter().map(|backend| backend.number).collect();
+        wanted.backends.extend(self.gone_backends().filter(|it| !judged.contains(&it.number)));
         wanted.backends.sort_by_key(|backend| backend.number);
         wanted.listeners.sort_by_key(|entry| entry.listener);
         (wanted, conditions)
@@ -53,15 +71,26 @@ impl Control {
         })
     }
 
-    /// The backends of a service that are not gone.
+    /// When the flows of a backend have their turn to be reset: as it was said when that began.
+    fn schedule(&self, service: &Service, backend: &WantedBackend) -> Schedule {
+        let stands = self.standing.backends.get(&backend.number);
+        match stands.filter(|it| it.identity == backend.identity && it.state.serving.resets()) {
+            Some(stands) => stands.schedule,
+            None => {
+                let clock = self.tables.clock();
+                let flows = self.live(backend.number);
+                Schedule::paced(clock.jiffies(), flows, service.reset_rate, clock.hz)
+            }
+        }
+    }
+
+    /// The backends of a service, those too that are gone and still have flows.
     fn subjects(&self, service: &Service, number: u16) -> Vec<Subject> {
-        let here = |member: &Member| member.service == number && member.stage != Stage::Gone;
-        let members = self.members.iter().filter(|(_, member)| here(member));
+        let members = self.members.iter().filter(|(_, member)| member.service == number);
         members.map(|(number, member)| self.subject(service, *number, member)).collect()
     }
 
     fn subject(&self, service: &Service, number: u16, member: &Member) -> Subject {
-        let weight = service.backends.iter().find(|it| it.name == member.named.backend);
         let hop = self.hop_of(member);
         // A hop that is not known any more serves until a new one is: its packets wait for nobody else.
         let stands = self.standing.backends.get(&number).map_or(NextHop(0), |it| it.hop);
@@ -69,14 +98,26 @@ impl Control {
             number,
             identity: member.identity,
             name: member.named.backend.clone(),
-            candidate: Candidate {
-                admin: member.stage.admin(),
-                health: member.verdict.health(),
-                weight: weight.map_or(0, |backend| backend.weight),
-                reachable: hop.is_some(),
-            },
+            candidate: self.candidate(service, member),
             hop: hop.unwrap_or(stands),
             mode: member.mode,
+            draining_since: member.draining_since,
+        }
+    }
+
+    /// What decides what a backend may do.
+    pub(super) fn candidate(&self, service: &Service, member: &Member) -> Candidate {
+        let here = member.stage != Stage::Gone;
+        let wanted = service.backends.iter().find(|it| here && it.name == member.named.backend);
+        let drain = self.drain_of(service, member);
+        Candidate {
+            admin: member.stage.admin(),
+            health: member.verdict.health(),
+            weight: wanted.map_or(0, |backend| backend.weight),
+            reachable: self.hop_of(member).is_some(),
+            backup: wanted.is_some_and(|backend| backend.backup),
+            keeps_pins: drain.keeps_pins,
+            overdue: drain.is_overdue(member.draining_since, SystemTime::now()),
         }
     }
 
@@ -107,7 +148,8 @@ impl Control {
                 service: member.service,
             };
             let stands = self.standing.backends.get(number).map_or(NextHop(0), |it| it.hop);
-            WantedBackend { number: *number, identity: member.identity, state, hop: stands }
+            let schedule = Schedule::default();
+            WantedBackend { number: *number, identity: member.identity, state, schedule, hop: stands }
         })
     }
 }

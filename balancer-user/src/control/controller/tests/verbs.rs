@@ -19,7 +19,7 @@ fn a_verb_that_would_leave_fewer_than_min_ready_up_wants_force() {
     let refusal = bench.control.delete("ws", "ws-2", DeleteQuery::default()).unwrap_err();
     assert_eq!(refusal.code, ErrorCode::Refused);
     assert_eq!(bench.row("ws-2").admin, Admin::Ready, "a refused verb changes nothing");
-    let forced = SetAdmin { admin: Admin::Drain, force: true, yes: false };
+    let forced = SetAdmin { force: true, ..SetAdmin::to(Admin::Drain) };
     bench.control.set_admin("ws", "ws-2", forced).unwrap();
     assert_eq!(bench.row("ws-2").admin, Admin::Drain);
 }
@@ -38,7 +38,7 @@ fn maint_with_live_flows_prints_their_number_and_wants_yes() {
     let refusal = bench.set("ws-1", Admin::Maint).unwrap_err();
     assert_eq!(refusal.code, ErrorCode::NeedsYes);
     assert!(refusal.message.contains(&format!("{mine} live flows")), "{refusal}");
-    let sure = SetAdmin { admin: Admin::Maint, force: false, yes: true };
+    let sure = SetAdmin { yes: true, ..SetAdmin::to(Admin::Maint) };
     bench.control.set_admin("ws", "ws-1", sure).unwrap();
     assert_eq!(bench.state("ws-1").serving.0, 0);
 }

@@ -1,0 +1,76 @@
+//! Drains: since when, until when, and what becomes of what is left then.
+
+use std::time::{Duration, SystemTime};
+
+use balancer_common::state::DrainEnd;
+
+use super::{Control, Member};
+use crate::config::Service;
+
+/// How a backend drains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct DrainTerms {
+    /// How long its flows may go on.
+    pub(super) deadline: Duration,
+    /// What becomes of them then.
+    pub(super) end: DrainEnd,
+    /// Its pinned clients' new connections still come to it.
+    pub(super) keeps_pins: bool,
+}
+
+impl DrainTerms {
+    /// When what is left is reset; `None`: never, or it does not drain.
+    pub(super) fn ends_at(&self, since: Option<SystemTime>) -> Option<SystemTime> {
+        match self.end {
+            DrainEnd::Reset => since?.checked_add(self.deadline),
+            DrainEnd::Leave => None,
+        }
+    }
+
+    pub(super) fn is_overdue(&self, since: Option<SystemTime>, now: SystemTime) -> bool {
+        self.ends_at(since).is_some_and(|end| end <= now)
+    }
+}
+
+impl Control {
+    /// How a backend drains: as the operator said, else as its service says.
+    pub(super) fn drain_of(&self, service: &Service, member: &Member) -> DrainTerms {
+        let said = self.runtime.of(&service.name, &member.named.backend).and_then(|it| it.drain);
+        let said = said.filter(|_| member.drains()).unwrap_or_default();
+        DrainTerms {
+            deadline: said.deadline.map_or(service.drain.deadline, Duration::from_secs),
+            end: said.end.map_or(service.drain.end, |end| end.0),
+            keeps_pins: said.keep_pins,
+        }
+    }
+
+    /// A drain begins, or begins anew.
+    pub(super) fn begin_drain(&mut self, number: u16) {
+        if let Some(member) = self.members.get_mut(&number) {
+            member.draining_since = Some(SystemTime::now());
+        }
+    }
+
+    /// Takes note of drains that begin and end.
+    pub(super) fn clock_drains(&mut self) {
+        for member in self.members.values_mut() {
+            match (member.drains(), member.draining_since) {
+                (true, None) => member.draining_since = Some(SystemTime::now()),
+                (false, Some(_)) => member.draining_since = None,
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether the deadline of a drain has passed since the tables were written.
+    pub(super) fn deadline_passed(&self) -> bool {
+        let now = SystemTime::now();
+        self.services.iter().any(|service| {
+            self.rows_of(service).any(|(number, member)| {
+                let resets =
+                    self.standing.backends.get(&number).is_some_and(|it| it.state.serving.resets());
+                !resets && self.drain_of(service, member).is_overdue(member.draining_since, now)
+            })
+        })
+    }
+}
