@@ -210,6 +210,13 @@ impl Fixture {
         Ok(self.plane().set_maglev(SERVICE, &slots)?)
     }
 
+    /// Changes every listener.
+    pub(crate) fn amend(&mut self, change: impl Fn(&mut ListenerEntry)) -> Result<()> {
+        self.listeners.iter_mut().for_each(change);
+        let listeners = self.listeners.clone();
+        Ok(self.plane().set_listeners(&listeners)?)
+    }
+
     /// Runs the program on a frame.
     pub(crate) fn raw(&mut self, frame: &[u8]) -> Result<Run> {
         let (verdict, frame) = self.plane().test_run(frame, INGRESS)?.context("no kernel")?;

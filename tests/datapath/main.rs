@@ -11,6 +11,7 @@ mod icmp;
 mod malformed;
 mod object;
 mod random;
+mod resets;
 mod two_worlds;
 mod unknown;
 mod world;
@@ -89,6 +90,18 @@ fn trials() -> Vec<Trial> {
         malformed::an_extension_chain_that_is_too_long_or_cut_is_refused,
         malformed::fragments_are_refused_the_first_one_too,
         object::the_verifier_looks_at_no_more_instructions_than_the_budget,
+        resets::a_segment_of_a_flow_on_a_dead_backend_is_answered_by_a_rst,
+        resets::tags_options_and_extension_headers_are_no_hindrance,
+        resets::a_rst_is_never_answered_and_confirms_that_the_client_knows,
+        resets::a_segment_before_its_flows_turn_is_dropped,
+        resets::a_syn_on_a_flow_that_is_reset_or_waits_for_it_is_a_new_connection,
+        resets::what_is_no_tcp_flow_of_a_dead_backend_is_never_reset,
+        resets::a_udp_flow_on_a_dead_backend_chooses_again,
+        resets::the_agent_resets_a_silent_flow_with_an_ack_that_is_a_thousand_too_low,
+        resets::the_agent_waits_for_the_turn_of_a_flow_and_lets_go_of_one_that_is_served_again,
+        resets::an_address_of_every_port_is_reset_from_the_port_that_was_asked,
+        resets::where_nobody_can_serve_a_syn_is_refused_or_dropped_as_the_service_says,
+        resets::a_flow_that_has_run_out_is_reset_where_the_service_says_so,
         two_worlds::kernel_and_host_treat_random_packets_alike,
     ]
 }
