@@ -17,8 +17,8 @@ use crate::{
 pub(crate) const TESTS: &[Test] =
     &[("the_agent_needs_no_more_capabilities_than_its_unit_grants", capabilities_of_the_unit)];
 
-/// Bits of `CAP_NET_ADMIN`, `CAP_PERFMON` and `CAP_BPF` (include/uapi/linux/capability.h).
-const GRANTED: u64 = 1 << 12 | 1 << 38 | 1 << 39;
+/// Bits of `CAP_NET_ADMIN`, `CAP_NET_RAW`, `CAP_PERFMON` and `CAP_BPF` (include/uapi/linux/capability.h).
+const GRANTED: u64 = 1 << 12 | 1 << 13 | 1 << 38 | 1 << 39;
 
 /// What `CapabilityBoundingSet` of the unit says, as `setpriv` takes it.
 fn of_the_unit() -> Result<String> {

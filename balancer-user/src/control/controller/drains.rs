@@ -44,21 +44,28 @@ impl Control {
         }
     }
 
-    /// A drain begins, or begins anew.
+    /// A drain begins anew with the next reconciliation, if it is on already.
     pub(super) fn begin_drain(&mut self, number: u16) {
         if let Some(member) = self.members.get_mut(&number) {
-            member.draining_since = Some(SystemTime::now());
+            member.draining_since = None;
         }
     }
 
     /// Takes note of drains that begin and end.
     pub(super) fn clock_drains(&mut self) {
+        let mut changed = false;
         for member in self.members.values_mut() {
-            match (member.drains(), member.draining_since) {
-                (true, None) => member.draining_since = Some(SystemTime::now()),
-                (false, Some(_)) => member.draining_since = None,
-                _ => {}
-            }
+            let since = match (member.drains(), member.draining_since) {
+                (true, None) => Some(SystemTime::now()),
+                (true, since) => since,
+                (false, _) => None,
+            };
+            changed |= member.draining_since != since;
+            member.draining_since = since;
+        }
+        // The deadline is a moment: the next agent is to know it, whatever becomes of this one.
+        if changed && let Err(error) = self.save_verdicts() {
+            tracing::warn!("the beginning of a drain cannot be kept: {error}");
         }
     }
 

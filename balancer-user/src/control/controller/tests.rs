@@ -1,6 +1,7 @@
 //! The owner over tables in heap memory.
 
 mod drain;
+mod failover;
 mod numbers;
 mod reload;
 mod restart;
@@ -13,6 +14,7 @@ use std::{
 };
 
 use balancer_common::{
+    serve::Serving,
     state::{Admin, Health},
     table::backend::BackendState,
 };

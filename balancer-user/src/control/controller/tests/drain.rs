@@ -47,7 +47,7 @@ fn a_deleted_backend_drains_and_is_then_forgotten() {
     bench.control.tick(after(331));
     assert!(bench.rows().iter().all(|row| row.name != "ws-1"));
     assert_eq!(bench.state("ws-1").admin, Admin::Gone);
-    assert_eq!(bench.state("ws-1").serving.0, 0);
+    assert_eq!(bench.state("ws-1").serving.0, Serving::RESETS);
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn maint_with_live_flows_prints_their_number_and_wants_yes() {
     assert!(refusal.message.contains(&format!("{mine} live flows")), "{refusal}");
     let sure = SetAdmin { yes: true, ..SetAdmin::to(Admin::Maint) };
     bench.control.set_admin("ws", "ws-1", sure).unwrap();
-    assert_eq!(bench.state("ws-1").serving.0, 0);
+    assert_eq!(bench.state("ws-1").serving.0, Serving::RESETS);
 }
 
 #[test]
