@@ -1,13 +1,13 @@
-//! Counters of verdicts that are not in the tables, kept for the next agent in the state directory.
+//! What of a backend's state is not in the tables, kept for the next agent in the state directory.
 //!
-//! The verdict itself stands in the backend's line and is adopted from there. What stands here (since when, and
+//! Verdict and admin state stand in the backend's line and are adopted from there. What stands here (since when, and
 //! how many checks of the next verdict are already in) counts only if it is about that same verdict.
 
 use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
-    time::{Duration, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use balancer_common::state::Health;
@@ -25,6 +25,9 @@ struct Row {
     since: Option<u64>,
     good: u32,
     failed: u32,
+    /// When the operator last set its admin state.
+    #[serde(default)]
+    admin_since: Option<u64>,
 }
 
 /// The counters of all backends, by `service/backend`.
@@ -35,16 +38,14 @@ pub struct Verdicts(BTreeMap<String, Row>);
 impl Verdicts {
     /// Notes a backend's verdict. Counters that cannot lead to another verdict are not kept, so that a steady
     /// backend, up or down, changes nothing here.
-    pub fn note(&mut self, key: &BackendKey, verdict: &Adopted) {
+    pub fn note(&mut self, key: &BackendKey, verdict: &Adopted, admin_since: Option<SystemTime>) {
         let down = verdict.health == Health::Down;
         let row = Row {
             health: verdict.health.word().to_owned(),
-            since: verdict
-                .since
-                .and_then(|since| since.duration_since(UNIX_EPOCH).ok())
-                .map(|it| it.as_secs()),
+            since: verdict.since.and_then(seconds),
             good: if down { verdict.good } else { 0 },
             failed: if down { 0 } else { verdict.failed },
+            admin_since: admin_since.and_then(seconds),
         };
         self.0.insert(key.to_string(), row);
     }
@@ -53,15 +54,26 @@ impl Verdicts {
     #[must_use]
     pub fn adopt(&self, key: &BackendKey, health: Health) -> Adopted {
         match self.0.get(&key.to_string()) {
-            Some(row) if row.health == health.word() => Adopted {
-                health,
-                since: row.since.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds)),
-                good: row.good,
-                failed: row.failed,
-            },
+            Some(row) if row.health == health.word() => {
+                Adopted { health, since: row.since.map(time), good: row.good, failed: row.failed }
+            }
             _ => Adopted { health, ..Adopted::UNKNOWN },
         }
     }
+
+    /// When the operator last set the admin state, as far as it is known.
+    #[must_use]
+    pub fn admin_since(&self, key: &BackendKey) -> Option<SystemTime> {
+        self.0.get(&key.to_string())?.admin_since.map(time)
+    }
+}
+
+fn seconds(at: SystemTime) -> Option<u64> {
+    Some(at.duration_since(UNIX_EPOCH).ok()?.as_secs())
+}
+
+fn time(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
 /// The file of one state directory.
@@ -113,20 +125,21 @@ mod tests {
         let since = Some(UNIX_EPOCH + Duration::from_secs(1_000_000));
         let kept = Adopted { health: Health::Up, since, good: 900, failed: 2 };
         let mut verdicts = Verdicts::default();
-        verdicts.note(&key(), &kept);
+        verdicts.note(&key(), &kept, since);
         VerdictsFile::in_dir(directory.path()).save(verdicts).unwrap();
         let loaded = VerdictsFile::in_dir(directory.path()).load();
         assert_eq!(loaded.adopt(&key(), Health::Up), Adopted { good: 0, ..kept });
         assert_eq!(loaded.adopt(&key(), Health::Down), Adopted { health: Health::Down, ..Adopted::UNKNOWN });
+        assert_eq!(loaded.admin_since(&key()), since);
     }
 
     #[test]
     fn a_backend_that_stays_down_changes_nothing() {
         let mut verdicts = Verdicts::default();
         let down = |failed| Adopted { health: Health::Down, since: None, good: 0, failed };
-        verdicts.note(&key(), &down(3));
+        verdicts.note(&key(), &down(3), None);
         let before = verdicts.clone();
-        verdicts.note(&key(), &down(400));
+        verdicts.note(&key(), &down(400), None);
         assert_eq!(verdicts, before);
     }
 }

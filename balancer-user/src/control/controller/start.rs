@@ -220,7 +220,7 @@ fn adopt_members(
             stage,
             verdict: Verdict::of(verdicts.adopt(&key, it.state.health)),
             adopted_hop: it.next_hop,
-            admin_since: None,
+            admin_since: verdicts.admin_since(&key),
         };
         (it.number, member)
     };

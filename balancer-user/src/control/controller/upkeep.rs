@@ -101,14 +101,14 @@ impl Control {
         by_fill.min(self.swept.took * IDLE_SHARE).max(shortest)
     }
 
-    /// Keeps the counters of the verdicts for the next agent.
+    /// Keeps since when each backend is as it is, and the counters of the verdicts, for the next agent.
     ///
     /// # Errors
     /// The system's.
     pub fn save_verdicts(&mut self) -> io::Result<()> {
         let mut verdicts = Verdicts::default();
         for member in self.members.values().filter(|member| member.stage != Stage::Gone) {
-            verdicts.note(&member.key(), &member.verdict.state);
+            verdicts.note(&member.key(), &member.verdict.state, member.admin_since);
         }
         self.verdicts_file.save(verdicts)
     }
