@@ -6,30 +6,25 @@
 
 use std::process::ExitCode;
 
-use self::trials::Test;
+use lab::fixture::{
+    client, file, labs, stand,
+    trials::{self, Test},
+    xdp,
+};
 
 mod alone;
-mod client;
 mod death;
 mod ending;
 mod exits;
-mod file;
 mod files;
 mod foreign;
 mod interfaces;
-#[path = "../netns/fixture.rs"]
-#[expect(dead_code, reason = "of the fixture that tests of the lab have, these need no demo")]
-mod labs;
 mod metrics;
 mod neighbours;
 mod privileges;
 mod reload;
 mod runtime;
 mod ssh;
-mod stand;
-#[path = "../netns/trials.rs"]
-mod trials;
-mod xdp;
 
 /// Labs side by side: most of a test is waiting, and two cores are enough for two.
 const THREADS: usize = 2;

@@ -7,22 +7,18 @@
 
 use std::process::ExitCode;
 
-use self::trials::Test;
+use lab::fixture::{
+    clients, labs,
+    trials::{self, Test},
+};
 
-#[expect(dead_code, reason = "half-closed and reset sessions are for the soak")]
-mod clients;
 mod floods;
 mod forge;
 mod generator;
-#[path = "../netns/fixture.rs"]
-#[expect(dead_code, reason = "of the fixture that tests of the lab have, these need no demo")]
-mod labs;
 mod population;
 mod scale;
 mod stand;
 mod stopped;
-#[path = "../netns/trials.rs"]
-mod trials;
 mod withstand;
 
 /// Slices side by side: one of them mostly waits.

@@ -114,11 +114,12 @@ fn write_health(text: &mut String, health: &HealthCheck) {
     let _ = match kind {
         HealthKind::None => writeln!(text, "kind = \"none\""),
         HealthKind::Tcp => writeln!(text, "kind = \"tcp\""),
-        HealthKind::Http { host, path, expect } => {
+        HealthKind::Http { host, path, expect, drain_on } => {
             if let Some(host) = host {
                 let _ = writeln!(text, "host = {}", quoted(host));
             }
-            writeln!(text, "kind = \"http\"\npath = {}\nexpect = {expect:?}", quoted(path))
+            let _ = writeln!(text, "kind = \"http\"\npath = {}\nexpect = {expect:?}", quoted(path));
+            writeln!(text, "drain_on = {drain_on:?}")
         }
     };
 }

@@ -9,6 +9,7 @@ pub mod agent;
 pub mod config;
 pub mod crowd;
 pub mod demo;
+pub mod fixture;
 pub mod lifecycle;
 pub mod napi;
 pub mod netns;

@@ -17,7 +17,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{
     Test,
-    fixture::{Lab, block_on},
+    labs::{Lab, block_on},
 };
 
 pub(crate) const TESTS: &[Test] =

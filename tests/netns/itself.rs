@@ -20,7 +20,7 @@ use tokio::time::sleep;
 
 use crate::{
     Test,
-    fixture::{Lab, block_on},
+    labs::{Lab, block_on},
 };
 
 pub(crate) const TESTS: &[Test] = &[

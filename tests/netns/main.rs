@@ -5,22 +5,23 @@
 
 use std::process::ExitCode;
 
-use self::trials::Test;
+use lab::fixture::{
+    labs,
+    trials::{self, Test},
+};
 
-mod fixture;
 mod icmp;
 mod interrupt;
 mod itself;
 mod own_hosts;
 mod promises;
-mod trials;
 mod web;
 
 /// Labs side by side: most of a test is waiting, and two cores are enough for two.
 const THREADS: usize = 2;
 
 fn main() -> ExitCode {
-    fixture::clean_up_on_interrupt();
+    labs::clean_up_on_interrupt();
     let tests = [itself::TESTS, web::TESTS, icmp::TESTS, own_hosts::TESTS, promises::TESTS, interrupt::TESTS];
     trials::run(THREADS, tests.concat())
 }

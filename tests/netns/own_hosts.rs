@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use lab::{netns::output, paths::Place, programs, topology::Host};
 
-use crate::{Test, fixture::Lab};
+use crate::{Test, labs::Lab};
 use readme::Step;
 
 pub(crate) const TESTS: &[Test] =

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use lab::demo::{add_backend, agent_death, drain, failover, reconnect};
 
-use crate::{Test, fixture::demonstrate};
+use crate::{Test, labs::demonstrate};
 
 pub(crate) const TESTS: &[Test] = &[
     ("reconnecting_clients_reach_their_backend", reconnecting_clients_reach_their_backend),

@@ -10,7 +10,7 @@ use lab::{
 
 use crate::{
     Test,
-    fixture::{Lab, block_on},
+    labs::{Lab, block_on},
 };
 
 pub(crate) const TESTS: &[Test] = &[

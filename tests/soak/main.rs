@@ -6,15 +6,12 @@
 
 use std::process::ExitCode;
 
-use self::trials::Test;
+use lab::fixture::{
+    clients, labs,
+    trials::{self, Test},
+};
 
-#[path = "../flood/clients.rs"]
-#[expect(dead_code, reason = "which flow is whose is for the floods")]
-mod clients;
 mod course;
-#[path = "../netns/fixture.rs"]
-#[expect(dead_code, reason = "of the fixture that tests of the lab have, this needs no demo")]
-mod labs;
 mod mortal;
 mod operations;
 mod outages;
@@ -22,8 +19,6 @@ mod quiet;
 #[path = "../flood/stand.rs"]
 #[expect(dead_code, reason = "of the stand that floods have, this needs no lists of flows and pins")]
 mod stand;
-#[path = "../netns/trials.rs"]
-mod trials;
 mod world;
 
 fn main() -> ExitCode {

@@ -55,14 +55,30 @@ fn asked(table: &Table<'_>, kind: Option<&str>) -> Option<HealthKind> {
     let host = table.text("host", host).map(|host| host.value);
     let path = table.text("path", path).map(|path| path.value);
     let expect = table.numbers("expect");
+    let drain_on = table.numbers("drain_on");
+    if let (Some(expect), Some(drain_on)) = (&expect, &drain_on) {
+        no_status_twice(table, expect, drain_on);
+    }
     match kind? {
         "none" => Some(HealthKind::None),
         "tcp" => Some(HealthKind::Tcp),
-        _ => Some(HealthKind::Http {
-            host,
-            path: path?,
-            expect: expect?.into_iter().map(|status| status.value).collect(),
-        }),
+        _ => {
+            Some(HealthKind::Http { host, path: path?, expect: values(expect?), drain_on: values(drain_on?) })
+        }
+    }
+}
+
+fn values(statuses: Vec<Placed<u16>>) -> Vec<u16> {
+    statuses.into_iter().map(|status| status.value).collect()
+}
+
+/// An answer cannot mean both that all is well and that the backend wants to be drained.
+fn no_status_twice(table: &Table<'_>, expect: &[Placed<u16>], drain_on: &[Placed<u16>]) {
+    for asks in drain_on {
+        if expect.iter().any(|good| good.value == asks.value) {
+            let message = format!("status {} is in drain_on and in expect", asks.value);
+            table.report.error(&asks.at, message, "take it out of one of them");
+        }
     }
 }
 

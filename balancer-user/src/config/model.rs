@@ -184,6 +184,8 @@ pub enum HealthKind {
         path: String,
         /// Status codes that mean good.
         expect: Vec<u16>,
+        /// Status codes by which the application asks to be drained; none of them is expected.
+        drain_on: Vec<u16>,
     },
 }
 

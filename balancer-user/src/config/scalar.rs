@@ -5,7 +5,7 @@ use std::{fmt::Display, time::Duration};
 use toml::de::{DeInteger, DeValue};
 
 use super::{
-    keys::{Bounds, Key, Kind, Support, Word},
+    keys::{Bounds, Key, Kind, Support, Value, Word},
     place::Placed,
     problem::Fault,
     suggest::{one_of, remedy},
@@ -126,12 +126,12 @@ impl<'a> Table<'a> {
         Some(number.with(narrow))
     }
 
-    /// The items of a list; of a lone string where the key allows one.
+    /// The items of a list; of a lone string where the key allows one. Only where the default is empty may it be.
     fn list(&self, name: &str) -> Option<Vec<Placed<DeValue<'a>>>> {
         let (key, value) = (self.key(name), self.value(name)?);
         match &value.value {
             DeValue::String(_) if matches!(key.kind, Kind::TextOrTexts(_)) => Some(vec![value]),
-            DeValue::Array(items) if items.is_empty() => {
+            DeValue::Array(items) if items.is_empty() && key.value != Value::Default("[]") => {
                 self.report.error(&value.at, format!("{name} is empty"), format!("write {}", key.line()));
                 None
             }

@@ -158,9 +158,10 @@ fn health_settings(health: &HealthCheck) -> Vec<Setting> {
         // Nothing is asked, so that the rest means nothing.
         HealthKind::None => return vec![setting("kind", &"none")],
         HealthKind::Tcp => vec![setting("kind", &"tcp")],
-        HealthKind::Http { host, path, expect } => {
+        HealthKind::Http { host, path, expect, drain_on } => {
             let mut http =
                 vec![setting("kind", &"http"), setting("path", path), setting("expect", &list(expect))];
+            http.extend((!drain_on.is_empty()).then(|| setting("drain_on", &list(drain_on))));
             http.extend(host.as_ref().map(|host| setting("host", host)));
             http
         }

@@ -1,6 +1,6 @@
-//! Counters of verdicts, and beginnings of drains, that are not in the tables, kept for the next agent in the state directory.
+//! What of a backend's state is not in the tables, kept for the next agent in the state directory.
 //!
-//! The verdict itself stands in the backend's line and is adopted from there. What stands here (since when, and
+//! Verdict and admin state stand in the backend's line and are adopted from there. What stands here (since when, and
 //! how many checks of the next verdict are already in) counts only if it is about that same verdict.
 
 use std::{
@@ -25,12 +25,26 @@ struct Row {
     since: Option<u64>,
     good: u32,
     failed: u32,
+    /// When the operator last set its admin state.
+    #[serde(default)]
+    admin_since: Option<u64>,
     /// Since when it drains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     draining: Option<u64>,
     /// Why its flows were reset.
     #[serde(default, skip_serializing_if = "Causes::is_empty")]
     resets: Causes,
+}
+
+/// What is kept of a backend beside its verdict.
+#[derive(Clone, Debug, Default)]
+pub struct Kept {
+    /// When the operator last set its admin state.
+    pub admin_since: Option<SystemTime>,
+    /// Since when it drains.
+    pub draining_since: Option<SystemTime>,
+    /// Why its flows were reset.
+    pub causes: Causes,
 }
 
 /// The counters of all backends, by `service/backend`.
@@ -41,22 +55,17 @@ pub struct Verdicts(BTreeMap<String, Row>);
 impl Verdicts {
     /// Notes a backend's verdict. Counters that cannot lead to another verdict are not kept, so that a steady
     /// backend, up or down, changes nothing here.
-    pub fn note(
-        &mut self,
-        key: &BackendKey,
-        verdict: &Adopted,
-        draining: Option<SystemTime>,
-        resets: &Causes,
-    ) {
-        let seconds = |time: SystemTime| Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs());
+    pub fn note(&mut self, key: &BackendKey, verdict: &Adopted, kept: Kept) {
+        let Kept { admin_since, draining_since, causes } = kept;
         let down = verdict.health == Health::Down;
         let row = Row {
             health: verdict.health.word().to_owned(),
             since: verdict.since.and_then(seconds),
             good: if down { verdict.good } else { 0 },
             failed: if down { 0 } else { verdict.failed },
-            draining: draining.and_then(seconds),
-            resets: resets.clone(),
+            admin_since: admin_since.and_then(seconds),
+            draining: draining_since.and_then(seconds),
+            resets: causes,
         };
         self.0.insert(key.to_string(), row);
     }
@@ -78,15 +87,26 @@ impl Verdicts {
     #[must_use]
     pub fn adopt(&self, key: &BackendKey, health: Health) -> Adopted {
         match self.0.get(&key.to_string()) {
-            Some(row) if row.health == health.word() => Adopted {
-                health,
-                since: row.since.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds)),
-                good: row.good,
-                failed: row.failed,
-            },
+            Some(row) if row.health == health.word() => {
+                Adopted { health, since: row.since.map(time), good: row.good, failed: row.failed }
+            }
             _ => Adopted { health, ..Adopted::UNKNOWN },
         }
     }
+
+    /// When the operator last set the admin state, as far as it is known.
+    #[must_use]
+    pub fn admin_since(&self, key: &BackendKey) -> Option<SystemTime> {
+        self.0.get(&key.to_string())?.admin_since.map(time)
+    }
+}
+
+fn seconds(at: SystemTime) -> Option<u64> {
+    Some(at.duration_since(UNIX_EPOCH).ok()?.as_secs())
+}
+
+fn time(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
 /// The file of one state directory.
@@ -138,21 +158,23 @@ mod tests {
         let since = Some(UNIX_EPOCH + Duration::from_secs(1_000_000));
         let kept = Adopted { health: Health::Up, since, good: 900, failed: 2 };
         let mut verdicts = Verdicts::default();
-        verdicts.note(&key(), &kept, since, &Causes::default());
+        let also = Kept { admin_since: since, draining_since: since, causes: Causes::default() };
+        verdicts.note(&key(), &kept, also);
         VerdictsFile::in_dir(directory.path()).save(verdicts).unwrap();
         let loaded = VerdictsFile::in_dir(directory.path()).load();
         assert_eq!(loaded.draining_since(&key()), since);
         assert_eq!(loaded.adopt(&key(), Health::Up), Adopted { good: 0, ..kept });
         assert_eq!(loaded.adopt(&key(), Health::Down), Adopted { health: Health::Down, ..Adopted::UNKNOWN });
+        assert_eq!(loaded.admin_since(&key()), since);
     }
 
     #[test]
     fn a_backend_that_stays_down_changes_nothing() {
         let mut verdicts = Verdicts::default();
         let down = |failed| Adopted { health: Health::Down, since: None, good: 0, failed };
-        verdicts.note(&key(), &down(3), None, &Causes::default());
+        verdicts.note(&key(), &down(3), Kept::default());
         let before = verdicts.clone();
-        verdicts.note(&key(), &down(400), None, &Causes::default());
+        verdicts.note(&key(), &down(400), Kept::default());
         assert_eq!(verdicts, before);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, time::Duration};
 
-use crate::health::machine::Outcome;
+use crate::health::{http::Answer, machine::Outcome};
 
 /// Why a check was not good; its text says what was seen.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +72,15 @@ impl CheckError {
         use libc::{EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS, ENOMEM};
         let Self::Io(error) = self else { return false };
         matches!(error.raw_os_error(), Some(EADDRNOTAVAIL | EMFILE | ENFILE | ENOBUFS | ENOMEM))
+    }
+}
+
+impl From<Answer> for Outcome {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Good => Self::Good,
+            Answer::Drain(status) => Self::Drain(format!("status {status}")),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The `http` check: an HTTP/1.1 GET whose status must be one of the expected.
+//! The `http` check: an HTTP/1.1 GET whose status must be one of the expected, or one that asks for a drain.
 //!
 //! The verdict is the status; of the body nothing is waited for and nothing is read beyond what came in
 //! the buffer of the head (64 KiB at most). One connection a check, closed afterwards: a kept one would
@@ -31,14 +31,25 @@ pub struct Ask<'a> {
     pub path: &'a str,
     /// Status codes that mean good.
     pub expect: &'a [u16],
+    /// Status codes by which the application asks to be drained.
+    pub drain_on: &'a [u16],
+}
+
+/// What the server said, where that is no failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// That all is well.
+    Good,
+    /// With this status, that it wants to be drained.
+    Drain(u16),
 }
 
 /// Asks the server at `address`, all within `timeout`.
 ///
 /// # Errors
-/// What was seen instead of an expected status. The connection is closed in any case, also when the
+/// What was seen instead of a status that was asked for. The connection is closed in any case, also when the
 /// future is dropped.
-pub async fn check(address: SocketAddr, ask: Ask<'_>, timeout: Duration) -> Result<(), CheckError> {
+pub async fn check(address: SocketAddr, ask: Ask<'_>, timeout: Duration) -> Result<Answer, CheckError> {
     let request = request(address, ask)?;
     let deadline = Instant::now() + timeout;
     let timed_out = |doing| move |_elapsed| CheckError::TimedOut { after: timeout, doing };
@@ -48,14 +59,17 @@ pub async fn check(address: SocketAddr, ask: Ask<'_>, timeout: Duration) -> Resu
         .map_err(CheckError::Io)?;
     let response =
         time::timeout_at(deadline, exchange(stream, request)).await.map_err(timed_out(Doing::Answer))??;
-    judge(response.status().as_u16(), ask.expect)
+    judge(response.status().as_u16(), ask)
 }
 
-fn judge(status: u16, expect: &[u16]) -> Result<(), CheckError> {
-    if expect.contains(&status) {
-        return Ok(());
+fn judge(status: u16, ask: Ask<'_>) -> Result<Answer, CheckError> {
+    if ask.expect.contains(&status) {
+        Ok(Answer::Good)
+    } else if ask.drain_on.contains(&status) {
+        Ok(Answer::Drain(status))
+    } else {
+        Err(CheckError::Status { status, expected: ask.expect.to_vec() })
     }
-    Err(CheckError::Status { status, expected: expect.to_vec() })
 }
 
 fn request(address: SocketAddr, ask: Ask<'_>) -> Result<Request<Empty<Bytes>>, CheckError> {

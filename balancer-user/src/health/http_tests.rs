@@ -5,7 +5,7 @@ use crate::health::testing::{Server, refusing_address, unanswered_listener};
 
 const SECOND: Duration = Duration::from_secs(1);
 const SHORT: Duration = Duration::from_millis(200);
-const ASK: Ask<'static> = Ask { host: None, path: "/health", expect: &[200] };
+const ASK: Ask<'static> = Ask { host: None, path: "/health", expect: &[200], drain_on: &[] };
 
 async fn seen_of(answer: &'static [u8]) -> String {
     let server = Server::answering(answer).await;
@@ -16,6 +16,13 @@ async fn seen_of(answer: &'static [u8]) -> String {
 async fn an_expected_status_is_good() {
     let server = Server::answering(b"HTTP/1.1 204 No Content\r\n\r\n").await;
     check(server.address, Ask { expect: &[200, 204], ..ASK }, SECOND).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_status_that_asks_for_a_drain_is_neither_good_nor_a_failure() {
+    let server = Server::answering(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").await;
+    let ask = Ask { drain_on: &[429, 503], ..ASK };
+    assert_eq!(check(server.address, ask, SECOND).await.unwrap(), Answer::Drain(503));
 }
 
 #[tokio::test]

@@ -4,6 +4,10 @@
 //! not an event*: the verdict and its counters are adopted, so that a check that fails once after a
 //! restart counts where the old process had stopped. And *a backend that nobody has judged yet needs one
 //! good check, not `rise`*: `rise` damps a backend that was down and flaps, it must not delay a start.
+//!
+//! An application that asks to be drained is believed at once, both ways: it speaks for itself, so that nothing has to be
+//! damped. Only one that is down is not: its connections are lost, and `draining` would call them alive. It must be well
+//! first, like any other.
 
 use std::time::SystemTime;
 
@@ -16,6 +20,8 @@ pub enum Outcome {
     Good,
     /// It did not; what was seen instead.
     Failed(String),
+    /// It answered that it wants to be drained; with what.
+    Drain(String),
     /// The check could not be made for a reason of this host (no file descriptor left, …). It says
     /// nothing about the backend and must not take every backend down at once.
     Inconclusive(String),
@@ -89,6 +95,8 @@ impl Machine {
         match outcome {
             Outcome::Good => self.on_good(now),
             Outcome::Failed(seen) => self.on_failed(seen, now),
+            Outcome::Drain(seen) if self.health == Health::Down => self.on_failed(seen, now),
+            Outcome::Drain(seen) => self.on_drain(seen, now),
             Outcome::Inconclusive(why) => {
                 self.last_error = Some(why);
                 None
@@ -153,6 +161,13 @@ impl Machine {
             return None;
         }
         self.turn(Health::Down, cause, now)
+    }
+
+    fn on_drain(&mut self, seen: String, now: SystemTime) -> Option<Transition> {
+        (self.good, self.failed) = (0, 0);
+        let cause = format!("the application asks for it: {seen}");
+        self.last_error = Some(seen);
+        self.turn(Health::Draining, cause, now)
     }
 
     fn turn(&mut self, to: Health, cause: String, now: SystemTime) -> Option<Transition> {

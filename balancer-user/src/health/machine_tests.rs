@@ -78,12 +78,53 @@ fn one_good_check_ends_the_drain_that_the_application_asked_for() {
     assert_eq!(verdicts(&mut machine(Health::Draining), &[Outcome::Good]), [Health::Up]);
 }
 
+fn asks() -> Outcome {
+    Outcome::Drain("status 503".to_owned())
+}
+
+#[test]
+fn an_application_that_asks_to_be_drained_is_believed_at_once() {
+    for health in [Health::Up, Health::Checking] {
+        let mut machine = machine(health);
+        let turn = machine.on_result(asks(), at(1)).unwrap();
+        assert_eq!((turn.from, turn.to), (health, Health::Draining));
+        assert_eq!(turn.cause, "the application asks for it: status 503");
+        assert_eq!((machine.last_error(), machine.since()), (Some("status 503"), at(1)));
+        assert_eq!(machine.on_result(asks(), at(2)), None, "it is said once");
+        assert_eq!(machine.since(), at(1));
+    }
+}
+
+#[test]
+fn fall_failures_in_a_row_take_a_draining_backend_down() {
+    use Health::{Down, Draining};
+    let outcomes = [refused(), refused(), asks(), refused(), refused(), refused()];
+    let expected = [Draining, Draining, Draining, Draining, Draining, Down];
+    assert_eq!(verdicts(&mut machine(Draining), &outcomes), expected);
+}
+
+#[test]
+fn failures_before_the_application_asked_do_not_count_against_it() {
+    use Health::{Draining, Up};
+    let outcomes = [refused(), refused(), asks(), refused()];
+    assert_eq!(verdicts(&mut machine(Up), &outcomes), [Up, Up, Draining, Draining]);
+}
+
+#[test]
+fn a_backend_that_is_down_stays_so_when_its_application_asks_to_be_drained() {
+    use Health::{Down, Up};
+    let outcomes = [asks(), Outcome::Good, asks(), Outcome::Good, Outcome::Good];
+    assert_eq!(verdicts(&mut machine(Down), &outcomes), [Down, Down, Down, Down, Up]);
+}
+
 #[test]
 fn a_restart_is_not_an_event() {
     let adopted = Adopted { health: Health::Up, since: Some(at(7)), good: 0, failed: 2 };
     let machine = Machine::new(2, 3, adopted, at(100));
     assert_eq!((machine.health(), machine.since()), (Health::Up, at(7)));
     assert_eq!(machine.adoptable(), adopted);
+    let draining = Adopted { health: Health::Draining, ..adopted };
+    assert_eq!(Machine::new(2, 3, draining, at(100)).on_result(asks(), at(101)), None);
 }
 
 #[test]

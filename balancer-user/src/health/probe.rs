@@ -7,20 +7,18 @@ use crate::{
 
 /// Checks `target` once; it takes no longer than the check's timeout.
 pub async fn probe(target: &Target) -> Outcome {
-    match ask(target).await {
-        Ok(()) => Outcome::Good,
-        Err(error) => error.into(),
-    }
+    ask(target).await.unwrap_or_else(Outcome::from)
 }
 
-async fn ask(target: &Target) -> Result<(), CheckError> {
+async fn ask(target: &Target) -> Result<Outcome, CheckError> {
     let address = target.socket_address();
     let timeout = target.check.timeout;
     match &target.check.kind {
-        HealthKind::None => Ok(()),
-        HealthKind::Tcp => tcp::check(address, timeout).await,
-        HealthKind::Http { host, path, expect } => {
-            http::check(address, http::Ask { host: host.as_deref(), path, expect }, timeout).await
+        HealthKind::None => Ok(Outcome::Good),
+        HealthKind::Tcp => tcp::check(address, timeout).await.map(|()| Outcome::Good),
+        HealthKind::Http { host, path, expect, drain_on } => {
+            let ask = http::Ask { host: host.as_deref(), path, expect, drain_on };
+            http::check(address, ask, timeout).await.map(Outcome::from)
         }
     }
 }

@@ -22,7 +22,14 @@ pub(crate) struct Run {
 const LONG: (&str, &str) = ("BALANCER_LONG", "1");
 
 /// Every word.
-const WORDS: &[Long] = &[Long { word: "flood", runs: FLOOD }, Long { word: "soak", runs: SOAK }];
+const WORDS: &[Long] = &[
+    Long { word: "affinity", runs: AFFINITY },
+    Long { word: "flood", runs: FLOOD },
+    Long { word: "soak", runs: SOAK },
+];
+
+/// What users of long-lived connections are promised, with as many clients and as long a silence as it says.
+const AFFINITY: &[Run] = &[Run { args: &["--test", "affinity"], env: &[LONG] }];
 
 /// Floods of ten times every table's size, and the stopped agent.
 const FLOOD: &[Run] = &[Run { args: &["--test", "flood"], env: &[LONG] }];

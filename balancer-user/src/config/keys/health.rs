@@ -20,6 +20,7 @@ const VIAS: &[Word] = &[
     Word::later("datapath", "the service address on that backend, the way clients reach it"),
 ];
 
+const STATUS: Bounds<u64> = Bounds { min: 100, max: 599, why: "it is an HTTP status" };
 const MIN: Duration = Duration::from_millis(10);
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -40,11 +41,13 @@ pub(super) const HEALTH: &[Key] = &[
     .only("kind", "http"),
     Key::new("path", Kind::Text("path"), Value::Default(r#""/""#), "path of the request")
         .only("kind", "http"),
+    Key::new("expect", Kind::Numbers(STATUS), Value::Default("[200]"), "statuses that mean good")
+        .only("kind", "http"),
     Key::new(
-        "expect",
-        Kind::Numbers(Bounds { min: 100, max: 599, why: "it is an HTTP status" }),
-        Value::Default("[200]"),
-        "statuses that mean good",
+        "drain_on",
+        Kind::Numbers(STATUS),
+        Value::Default("[]"),
+        "statuses by which the application asks to be drained, e.g. `[503]`; none that is in `expect`",
     )
     .only("kind", "http"),
     Key::new(
@@ -72,5 +75,4 @@ pub(super) const HEALTH: &[Key] = &[
         "failed checks in a row that make an up backend down",
     ),
     Key::new("via", Kind::Word(VIAS), Value::Default(r#""direct""#), "which way the check takes"),
-    Key::later("drain_on", "statuses by which the application asks to be drained"),
 ];

@@ -154,7 +154,7 @@ pub struct Word {
 }
 
 /// What holds when a key is not written; all in TOML.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value {
     /// The file is refused; this is an example.
     Required(&'static str),

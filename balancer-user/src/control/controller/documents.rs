@@ -161,7 +161,7 @@ fn health(check: &HealthCheck) -> HealthInfo {
     let (kind, path) = match kind {
         HealthKind::None => ("none", None),
         HealthKind::Tcp => ("tcp", None),
-        HealthKind::Http { host: _, path, expect: _ } => ("http", Some(path.clone())),
+        HealthKind::Http { host: _, path, expect: _, drain_on: _ } => ("http", Some(path.clone())),
     };
     HealthInfo {
         kind: kind.to_owned(),

@@ -60,7 +60,9 @@ impl Control {
         let changes = member.verdict.health() != state.health;
         member.verdict.state = state;
         member.verdict.last_error = last_error;
-        if matches!(outcome, Outcome::Failed(_)) {
+        // From one that is down, the wish to be drained is one more failure.
+        let wishes = matches!(outcome, Outcome::Drain(_)) && state.health == Health::Down;
+        if matches!(outcome, Outcome::Failed(_)) || wishes {
             member.verdict.failures += 1;
         }
         if let Some(transition) = &transition {

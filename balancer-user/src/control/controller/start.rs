@@ -224,7 +224,7 @@ fn adopt_members(
             stage,
             verdict: Verdict::of(verdicts.adopt(&key, it.state.health)),
             adopted_hop: it.next_hop,
-            admin_since: None,
+            admin_since: verdicts.admin_since(&key),
             draining_since: verdicts.draining_since(&key),
             causes: verdicts.causes(&key),
         };

@@ -121,6 +121,7 @@ impl Bench {
             checks.into_iter().find(|(key, ..)| key.service == service && key.backend == backend).unwrap();
         let outcome = match to {
             Health::Down => Outcome::Failed("connection refused".to_owned()),
+            Health::Draining => Outcome::Drain("status 503".to_owned()),
             _ => Outcome::Good,
         };
         let transition = (before.health != to).then(|| Transition {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Control, member::Stage};
-use crate::control::verdicts::Verdicts;
+use crate::control::verdicts::{Kept, Verdicts};
 
 /// Bounds of the time between two sweeps.
 const SWEEPS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
@@ -104,19 +104,19 @@ impl Control {
         by_fill.min(self.swept.took * IDLE_SHARE).max(shortest)
     }
 
-    /// Keeps the counters of the verdicts for the next agent.
+    /// Keeps since when each backend is as it is, and the counters of the verdicts, for the next agent.
     ///
     /// # Errors
     /// The system's.
     pub fn save_verdicts(&mut self) -> io::Result<()> {
         let mut verdicts = Verdicts::default();
         for member in self.members.values().filter(|member| member.stage != Stage::Gone) {
-            verdicts.note(
-                &member.key(),
-                &member.verdict.state,
-                member.draining_since,
-                &member.causes,
-            );
+            let kept = Kept {
+                admin_since: member.admin_since,
+                draining_since: member.draining_since,
+                causes: member.causes.clone(),
+            };
+            verdicts.note(&member.key(), &member.verdict.state, kept);
         }
         self.verdicts_file.save(verdicts)
     }

@@ -89,6 +89,33 @@ fn counters_of_a_verdict_outlive_the_agent() {
 }
 
 #[test]
+fn the_drain_that_an_application_asked_for_outlives_the_agent() {
+    let mut bench = Bench::new(&two_backends());
+    bench.judge("ws", "ws-1", Health::Draining);
+    let before = bench.row("ws-1");
+    assert_eq!((before.health, bench.state("ws-1").serving.new_clients()), (Health::Draining, false));
+    bench.control.save_verdicts().unwrap();
+    let mut bench = bench.restart();
+    let now = bench.row("ws-1");
+    assert_eq!((now.health, now.since), (before.health, before.since));
+    assert!(!bench.state("ws-1").serving.new_clients() && bench.state("ws-1").serving.flows());
+    bench.judge("ws", "ws-1", Health::Up);
+    assert!(bench.state("ws-1").serving.new_clients());
+}
+
+#[test]
+fn since_when_the_operator_drains_a_backend_outlives_the_agent() {
+    let mut bench = Bench::new(&two_backends());
+    let long_ago = Some(SystemTime::UNIX_EPOCH);
+    bench.control.members.values_mut().for_each(|member| member.verdict.state.since = long_ago);
+    bench.drain("ws-1").unwrap();
+    let before = bench.row("ws-1").since.unwrap();
+    assert_ne!(Some(&before), bench.row("ws-2").since.as_ref());
+    bench.control.save_verdicts().unwrap();
+    assert_eq!(bench.restart().row("ws-1").since.unwrap(), before);
+}
+
+#[test]
 fn a_damaged_journal_stops_the_start() {
     let bench = Bench::new(&two_backends());
     let Bench { directory, control } = bench;

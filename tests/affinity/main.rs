@@ -1,0 +1,20 @@
+//! What users of long-lived connections are promised, one promise a file, each with real sockets in a lab of its own.
+//!
+//! The default is a slice of each: fewer clients, shorter silence. `BALANCER_LONG=1` runs the whole. Without root they are
+//! counted as ignored, with the reason; `BALANCER_REQUIRE_PRIVILEGED=1` makes that a failure.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use lab::fixture::{client, file, labs, stand, trials};
+
+mod restart_is_not_an_event;
+
+/// Slices side by side: one of them mostly waits.
+const THREADS: usize = 2;
+
+fn main() -> ExitCode {
+    labs::clean_up_on_interrupt();
+    let tests = [restart_is_not_an_event::TESTS];
+    trials::run(if lab::long() { 1 } else { THREADS }, tests.concat())
+}
