@@ -2,7 +2,7 @@
 
 use crate::{
     config::model::HealthKind,
-    health::{CheckError, Outcome, Target, http, tcp},
+    health::{CheckError, Outcome, Target, Way, http, tcp},
 };
 
 /// Checks `target` once; it takes no longer than the check's timeout.
@@ -14,13 +14,21 @@ pub async fn probe(target: &Target) -> Outcome {
 }
 
 async fn ask(target: &Target) -> Result<(), CheckError> {
-    let address = target.socket_address();
+    let (address, way) = (target.socket_address(), &target.way);
     let timeout = target.check.timeout;
-    match &target.check.kind {
+    let outcome = match &target.check.kind {
         HealthKind::None => Ok(()),
-        HealthKind::Tcp => tcp::check(address, timeout).await,
+        HealthKind::Tcp => tcp::check(address, way, timeout).await,
         HealthKind::Http { host, path, expect } => {
-            http::check(address, http::Ask { host: host.as_deref(), path, expect }, timeout).await
+            http::check(address, way, http::Ask { host: host.as_deref(), path, expect }, timeout).await
         }
-    }
+    };
+    outcome.map_err(|error| match way {
+        Way::Direct => error,
+        Way::Datapath { .. } => CheckError::ByDatapath {
+            service: way.asked(address),
+            backend: target.address,
+            source: Box::new(error),
+        },
+    })
 }
