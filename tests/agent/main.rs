@@ -29,6 +29,7 @@ mod ssh;
 mod stand;
 #[path = "../netns/trials.rs"]
 mod trials;
+mod via;
 mod xdp;
 
 /// Labs side by side: most of a test is waiting, and two cores are enough for two.
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         reload::TESTS,
         runtime::TESTS,
         ssh::TESTS,
+        via::TESTS,
     ];
     trials::run(THREADS, tests.concat())
 }
