@@ -40,7 +40,9 @@ pub enum CheckError {
     #[error("the answer is not HTTP/1.1: {0}")]
     NotHttp(#[source] hyper::Error),
     /// By the datapath: the service address answered, but on another host.
-    #[error("{0} answered, not the backend: it does not have the service address, and sends on what is for it")]
+    #[error(
+        "{0} answered, not the backend: it does not have the service address, and sends on what is for it"
+    )]
     Stranger(Mac),
     /// By the datapath: it left for the backend's own address.
     #[error("the check left by another interface than those of agent.interfaces")]

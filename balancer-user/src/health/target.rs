@@ -72,8 +72,7 @@ impl Target {
 fn by_datapath(service: &Service, addresses: &[IpAddr]) -> Option<(IpAddr, IpAddr)> {
     addresses.iter().find_map(|address| {
         let asked = |listen: &&Listen| service.health.port.is_some() || listen.port.is_some();
-        let listen =
-            listeners(service).filter(asked).find(|listen| same_family(listen.address, *address))?;
+        let listen = listeners(service).filter(asked).find(|listen| same_family(listen.address, *address))?;
         Some((*address, listen.address))
     })
 }
