@@ -16,6 +16,7 @@ pub mod layout;
 pub mod maglev;
 pub mod packet;
 pub mod parse;
+pub mod probe;
 pub mod reason;
 pub mod serve;
 pub mod settings;

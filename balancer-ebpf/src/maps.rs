@@ -15,11 +15,13 @@
 //! | `INTERFACES` | hash of index → index and MAC address | agent | packets | |
 //! | `GAUGES` | 0 → shared numbers | packets, agent | packets, agent | |
 //! | `LEDGER` | backend → transitions that the agent made | agent | agent | |
+//! | `PROBES` | source port, modulo its lines → a health check by the datapath that runs | agent; `probe_out`, `probe_in` one word | `probe_out`, `probe_in`, agent | the agent takes another port |
 //! | `TRAFFIC` | backend → counters of this CPU | packets | agent | |
 //! | `REASONS` | reason → packets of this CPU; those of the reason `flow` stand in `TRAFFIC` | packets | agent | |
 //!
-//! All lines are 64 bytes; the sizes here are placeholders, the agent sets them before load. Lines are
-//! mmap-able because only then a line is one cache line (a plain array's values start in the middle of one).
+//! All but `PROBES`, which ends with the agent, are kept in bpffs. All lines are 64 bytes; the sizes here are
+//! placeholders, the agent sets them before load. Lines are mmap-able because only then a line is one cache line (a
+//! plain array's values start in the middle of one).
 
 use aya_ebpf::{
     btf_maps::{Array, PerCpuArray},
@@ -42,6 +44,7 @@ macro_rules! lines {
 lines! {
     FLOWS4, FLOWS6, EMBRYONIC4, EMBRYONIC6, PINS4, PINS6, TENTATIVE4, TENTATIVE6,
     ROOT, INDEX, LISTENERS, SERVICES, MAGLEV, BACKENDS, INTERFACES, GAUGES, LEDGER,
+    PROBES,
 }
 
 /// Counters of a backend on this CPU: packets but those of the reason `flow`, bytes, opened, closed, expired, revived,

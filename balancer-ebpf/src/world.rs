@@ -83,8 +83,9 @@ impl Line for KernelLine {
 /// The kernel.
 pub(crate) struct Kernel;
 
+/// A line of a table.
 #[inline(always)]
-fn line(map: &'static Lines, index: u32) -> Option<&'static KernelLine> {
+pub(crate) fn line(map: &'static Lines, index: u32) -> Option<&'static KernelLine> {
     let pointer = map.get_ptr(index)?.cast::<KernelLine>();
     // SAFETY: a map value of 64 aligned bytes; a line is cells, so others may change it.
     Some(unsafe { &*pointer })

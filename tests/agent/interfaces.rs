@@ -30,7 +30,7 @@ pub(crate) const TESTS: &[Test] = &[
 ];
 
 /// The backend with a cable of its own to the balancer.
-const FAR: Host = Host::Backend(5);
+pub(crate) const FAR: Host = Host::Backend(5);
 const NEAR: &str = "eth1";
 
 /// A segment of two: the balancer's second interface, and the far backend's.
@@ -52,7 +52,8 @@ fn second_segment(stand: &Stand) -> Result<[IpAddr; 2]> {
     Ok(["10.79.0.25".parse()?, "fd79::25".parse()?])
 }
 
-fn with_far_backend(stand: &Stand, agent: &'static str) -> Result<File> {
+/// A file with one backend on the lab's segment, and one on another.
+pub(crate) fn with_far_backend(stand: &Stand, agent: &'static str) -> Result<File> {
     let addresses = second_segment(stand)?;
     let mut file = File { interfaces: vec![INTERFACE, NEAR], agent, ..File::web(stand.place(), 1) };
     let far = Backend { addresses: addresses.to_vec(), ..Backend::new(FAR) };

@@ -10,6 +10,7 @@ mod frames;
 mod icmp;
 mod malformed;
 mod object;
+mod probes;
 mod random;
 mod resets;
 mod two_worlds;
@@ -102,6 +103,9 @@ fn trials() -> Vec<Trial> {
         resets::an_address_of_every_port_is_reset_from_the_port_that_was_asked,
         resets::where_nobody_can_serve_a_syn_is_refused_or_dropped_as_the_service_says,
         resets::a_flow_that_has_run_out_is_reset_where_the_service_says_so,
+        probes::a_check_leaves_for_the_service_and_its_answer_comes_from_the_backend,
+        probes::what_no_check_sends_or_asked_for_is_let_go,
+        probes::what_a_check_sends_after_its_end_does_not_reach_the_backends_own_address,
         two_worlds::kernel_and_host_treat_random_packets_alike,
     ]
 }

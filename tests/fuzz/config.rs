@@ -101,7 +101,7 @@ fn write_service(text: &mut String, service: &Service) {
 }
 
 fn write_health(text: &mut String, health: &HealthCheck) {
-    let HealthCheck { kind, port, interval, timeout, rise, fall } = health;
+    let HealthCheck { kind, port, via, interval, timeout, rise, fall } = health;
     let _ = write!(
         text,
         "[service.health]\ninterval = {}\ntimeout = {}\nrise = {rise}\nfall = {fall}\n",
@@ -111,6 +111,7 @@ fn write_health(text: &mut String, health: &HealthCheck) {
     if let Some(port) = port {
         let _ = writeln!(text, "port = {port}");
     }
+    let _ = writeln!(text, "via = {}", quoted(via.word()));
     let _ = match kind {
         HealthKind::None => writeln!(text, "kind = \"none\""),
         HealthKind::Tcp => writeln!(text, "kind = \"tcp\""),

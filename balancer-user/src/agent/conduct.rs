@@ -14,7 +14,7 @@ use super::{datapath, notify};
 use crate::{
     api::types::{ApiError, DetachDoc, ErrorCode, ReloadDoc, ReloadRequest, Schema},
     config::{Config, OnExit},
-    control::{Control, Message, ReloadCall, Word},
+    control::{Control, Message, Prepared, ReloadCall, Word},
     health::{HealthEvent, Outcome, Scheduler},
     net::{
         links::{LinkEvent, LinkWatch},
@@ -263,7 +263,7 @@ async fn reload(mut control: Control, call: ReloadCall) -> Result<Control> {
     let ReloadCall { request, session, reply } = call;
     let result = match control.prepare(request, session) {
         Err(error) => Err(error),
-        Ok(prepared) if !prepared.needs_new_maps() => control.apply(prepared),
+        Ok(prepared) if !prepared.needs_new_maps() => apply(&mut control, prepared),
         Ok(prepared) => match datapath::links(prepared.config()).await {
             Err(error) => Err(ApiError::new(ErrorCode::Failed, format!("{error:#}"))),
             Ok(links) => {
@@ -281,6 +281,15 @@ async fn reload(mut control: Control, call: ReloadCall) -> Result<Control> {
     let _ = reply.send(result);
     notify::ready();
     Ok(control)
+}
+
+/// Applies over the tables that stand. Checks that the kernel cannot make are refused before anything is changed.
+fn apply(control: &mut Control, prepared: Prepared) -> Result<ReloadDoc, ApiError> {
+    datapath::steer(control, prepared.config())
+        .map_err(|error| ApiError::new(ErrorCode::Failed, format!("nothing was changed: {error:#}")))?;
+    let applied = control.apply(prepared);
+    datapath::unsteer(control);
+    applied
 }
 
 /// Takes everything out of the kernel.

@@ -55,7 +55,27 @@ pub(super) fn attach_one(control: &mut Control, link: &Link) -> Result<()> {
         ),
         _ => tracing::info!("interface {name}: attached in {mode} mode (program {program_id})"),
     }
+    if control.config().checks_by_datapath() {
+        control.tables_mut().steer(name)?;
+    }
     Ok(())
+}
+
+/// Puts the programs of health checks on the interfaces, if a configuration wants them; [`unsteer`] is the other half.
+pub(super) fn steer(control: &mut Control, config: &Config) -> Result<()> {
+    if config.checks_by_datapath() {
+        for name in &config.agent.interfaces {
+            control.tables_mut().steer(name)?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes them off if the configuration in force does not want them.
+pub(super) fn unsteer(control: &mut Control) {
+    if !control.config().checks_by_datapath() {
+        control.tables_mut().unsteer();
+    }
 }
 
 /// Makes the tables anew, as the configuration wants them now. All flows and pins are lost.

@@ -1,7 +1,8 @@
 //! The memory that a configuration costs.
 
 use balancer_common::{
-    layout::{Dimensions, maglev_pool},
+    layout::{Dimensions, LINE, maglev_pool},
+    probe,
     table::TableId,
 };
 
@@ -17,7 +18,7 @@ pub struct Footprint {
     pub pins: u64,
     /// The pool of Maglev tables of all services and some to come.
     pub maglev: u64,
-    /// Services, listeners, backends and what leads to them: always the same.
+    /// Services, listeners, backends and what leads to them, and health checks under way: always the same.
     pub fixed: u64,
 }
 
@@ -38,7 +39,7 @@ pub fn footprint(limits: &Limits, services: &[Service]) -> Footprint {
         pins: limits.pins,
         maglev_lines: maglev_pool(services.iter().map(|service| service.maglev_size)),
     };
-    let mut footprint = Footprint::default();
+    let mut footprint = Footprint { fixed: u64::from(probe::LINES) * LINE, ..Footprint::default() };
     for table in TableId::ALL {
         *share(&mut footprint, *table) += dimensions.bytes(*table);
     }

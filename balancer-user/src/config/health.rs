@@ -1,7 +1,7 @@
 //! `[service.health]`.
 
 use super::{
-    model::{HealthCheck, HealthKind},
+    model::{HealthCheck, HealthKind, Via},
     place::Placed,
     problem::Fault,
     table::Table,
@@ -11,8 +11,23 @@ use super::{
 pub(super) struct Draft {
     pub(super) kind: Option<Placed<&'static str>>,
     pub(super) port: Option<u16>,
+    pub(super) via: Option<Placed<Via>>,
     /// `None` when something of it was refused.
     pub(super) check: Option<HealthCheck>,
+}
+
+impl Via {
+    /// Every way.
+    pub const ALL: [Self; 2] = [Self::Direct, Self::Datapath];
+
+    /// Its word in the configuration.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Datapath => "datapath",
+        }
+    }
 }
 
 /// Reads `[service.health]`.
@@ -22,18 +37,27 @@ pub(super) fn read(table: &Table<'_>) -> Draft {
         table.check_only("kind", kind.value);
     }
     let port = table.number("port").map(|port| port.value);
-    let check = check(table, kind.as_ref().map(|kind| kind.value), port);
-    Draft { kind, port, check }
+    let via = table.word("via", |word| Via::ALL.into_iter().find(|via| via.word() == word));
+    if let (Some(kind), Some(via)) = (&kind, &via) {
+        refuse_way_of_nothing(kind, via, table);
+    }
+    let check = check(table, kind.as_ref().map(|kind| kind.value), port, via.as_ref().map(|via| via.value));
+    Draft { kind, port, via, check }
 }
 
-fn check(table: &Table<'_>, kind: Option<&str>, port: Option<u16>) -> Option<HealthCheck> {
+fn refuse_way_of_nothing(kind: &Placed<&str>, via: &Placed<Via>, table: &Table<'_>) {
+    if kind.value == "none" && via.value == Via::Datapath {
+        let message = "kind \"none\" asks nothing, and so not by the datapath either";
+        table.report.error(&via.at, message, "take via out, or set kind to \"tcp\" or \"http\"");
+    }
+}
+
+fn check(table: &Table<'_>, kind: Option<&str>, port: Option<u16>, via: Option<Via>) -> Option<HealthCheck> {
     let asked = asked(table, kind);
     let interval = table.duration("interval");
     let timeout = table.duration("timeout");
     let rise = table.number("rise");
     let fall = table.number("fall");
-    // It has one word so far, so that reading it is all.
-    table.word("via", |word| (word == "direct").then_some(()))?;
     if let (Some(interval), Some(timeout)) = (&interval, &timeout)
         && timeout.value > interval.value
     {
@@ -44,6 +68,7 @@ fn check(table: &Table<'_>, kind: Option<&str>, port: Option<u16>) -> Option<Hea
     Some(HealthCheck {
         kind: asked?,
         port,
+        via: via?,
         interval: interval?.value,
         timeout: timeout?.value,
         rise: rise?.value,

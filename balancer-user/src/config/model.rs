@@ -19,6 +19,14 @@ pub struct Config {
     pub services: Vec<Service>,
 }
 
+impl Config {
+    /// Whether a service's health checks go by the datapath.
+    #[must_use]
+    pub fn checks_by_datapath(&self) -> bool {
+        self.services.iter().any(|service| service.health.via == Via::Datapath)
+    }
+}
+
 /// How the agent runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Agent {
@@ -159,6 +167,8 @@ pub struct HealthCheck {
     pub kind: HealthKind,
     /// Another port than the service's.
     pub port: Option<u16>,
+    /// Which way it takes.
+    pub via: Via,
     /// Time between the starts of two checks, jittered.
     pub interval: Duration,
     /// A check that takes longer has failed.
@@ -167,6 +177,15 @@ pub struct HealthCheck {
     pub rise: u32,
     /// Failed checks in a row that make an `up` backend `down`.
     pub fall: u32,
+}
+
+/// Which way a health check takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// To the backend's own address.
+    Direct,
+    /// To the service address on that backend, as a client's packet.
+    Datapath,
 }
 
 /// What a health check asks.

@@ -152,7 +152,7 @@ fn drain_settings(drain: &Drain) -> [Setting; 2] {
 }
 
 fn health_settings(health: &HealthCheck) -> Vec<Setting> {
-    let HealthCheck { kind, port, interval, timeout, rise, fall } = health;
+    let HealthCheck { kind, port, via, interval, timeout, rise, fall } = health;
     let setting = |key, value: &dyn std::fmt::Display| Setting::new(Section::Health, key, value);
     let mut settings = match kind {
         // Nothing is asked, so that the rest means nothing.
@@ -171,6 +171,7 @@ fn health_settings(health: &HealthCheck) -> Vec<Setting> {
     settings.push(setting("timeout", &humantime::format_duration(*timeout)));
     settings.push(setting("rise", rise));
     settings.push(setting("fall", fall));
+    settings.push(setting("via", &via.word()));
     settings
 }
 

@@ -10,7 +10,7 @@ use balancer_common::{
 use super::judge::Rules;
 use crate::config::{
     Affinity, Agent, Backend, Config, Drain, HealthCheck, HealthKind, Limits, Listen, OnExit, Service, Timeouts,
-    XdpMode,
+    Via, XdpMode,
 };
 
 pub(crate) fn backend(name: &str, host: u8) -> Backend {
@@ -73,6 +73,7 @@ pub(crate) fn service(name: &str, backends: Vec<Backend>) -> Service {
         health: HealthCheck {
             kind: HealthKind::Tcp,
             port: None,
+            via: Via::Direct,
             interval: 2 * second,
             timeout: second,
             rise: 2,

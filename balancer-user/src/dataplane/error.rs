@@ -94,6 +94,16 @@ pub enum DataplaneError {
         /// The interface.
         interface: String,
     },
+    /// The programs of health checks by the datapath cannot be had.
+    #[error(
+        "interface {interface}: health checks by the datapath cannot be had here (they want Linux 6.6); set health.via = \"direct\""
+    )]
+    NoSteering {
+        /// The interface.
+        interface: String,
+        /// What the kernel said.
+        source: aya::programs::ProgramError,
+    },
     /// A link cannot be kept.
     #[error("{path}: the XDP link cannot be kept there: {why}")]
     Pin {

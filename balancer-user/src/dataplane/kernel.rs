@@ -6,6 +6,8 @@ use super::{
     clock::{Clock, nearest_hz},
     counts::{BackendCounts, PacketCounters},
     links::Links,
+    probes::Probes,
+    steer::Steering,
     tables::Tables,
 };
 use crate::sys::Region;
@@ -17,11 +19,13 @@ use aya::{
 };
 use balancer_common::{
     layout::Dimensions,
+    probe,
     reason::Reason,
     settings::Settings,
     table::{TableId, backend::MAX_BACKENDS},
 };
 use std::{
+    os::fd::AsFd as _,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -37,6 +41,8 @@ const SETTINGS: &str = "SETTINGS";
 /// Names of the per-CPU counters.
 const TRAFFIC: &str = "TRAFFIC";
 const REASONS: &str = "REASONS";
+/// Name of the table of health checks by the datapath.
+const PROBES: &str = "PROBES";
 /// How far the two readings of the clock lie apart: 1 % of it is one jiffy at 1,000 Hz.
 const CLOCK_SPAN: Duration = Duration::from_millis(100);
 
@@ -59,8 +65,9 @@ pub struct OpenOptions {
 
 /// The loaded program, and its links.
 pub(super) struct Kernel {
-    ebpf: Ebpf,
+    pub(super) ebpf: Ebpf,
     links: Links,
+    pub(super) steering: Steering,
     directory: Directory,
 }
 
@@ -88,8 +95,9 @@ impl Dataplane {
         bpffs::check_shapes(&directory, &dataplane.tables.dimensions)?;
         let mut ebpf = load(&directory, &options.dimensions, Some(&dataplane.tables.settings))?;
         load_program(&mut ebpf, PROGRAM)?;
-        let links = Links::default();
-        dataplane.kernel = Some(Kernel { ebpf, links, directory });
+        dataplane.probes = Probes::new(map_region(&ebpf, PROBES)?);
+        let (links, steering) = (Links::default(), Steering::default());
+        dataplane.kernel = Some(Kernel { ebpf, links, steering, directory });
         Ok(dataplane)
     }
 
@@ -125,8 +133,10 @@ impl Dataplane {
     /// # Errors
     /// If an object cannot be removed.
     pub fn detach(mut self) -> Result<(), DataplaneError> {
-        let Some(Kernel { ebpf, links: _, directory }) = self.kernel.take() else { return Ok(()) };
-        drop(ebpf);
+        let Some(Kernel { ebpf, links: _, steering, directory }) = self.kernel.take() else {
+            return Ok(());
+        };
+        drop((steering, ebpf));
         directory.remove()
     }
 
@@ -190,6 +200,7 @@ fn load(
         loader.map_max_entries(name, entries);
         loader.map_pin_path(name, directory.map(name));
     }
+    loader.map_max_entries(PROBES, probe::LINES);
     if let Some(settings) = settings {
         loader.override_global(SETTINGS, bytemuck::bytes_of(settings), true);
     }
@@ -238,16 +249,20 @@ fn clock_reading(clock: &Xdp) -> Result<(u64, u64), DataplaneError> {
 fn map_regions(ebpf: &Ebpf, directory: &Directory) -> Result<Vec<Region>, DataplaneError> {
     TableId::ALL
         .iter()
-        .map(|table| {
-            let name = table.name();
-            let Some(Map::Array(map)) = ebpf.map(name) else {
-                return Err(bpffs::foreign(directory, name));
-            };
-            let entries = map.info().map_err(|source| DataplaneError::Map { name, source })?.max_entries();
-            use std::os::fd::AsFd as _;
-            Region::map(map.fd().as_fd(), entries).map_err(|source| DataplaneError::Mmap { name, source })
+        .map(|table| match ebpf.map(table.name()) {
+            Some(Map::Array(_)) => map_region(ebpf, table.name()),
+            _ => Err(bpffs::foreign(directory, table.name())),
         })
         .collect()
+}
+
+fn map_region(ebpf: &Ebpf, name: &'static str) -> Result<Region, DataplaneError> {
+    let Some(Map::Array(map)) = ebpf.map(name) else {
+        let source = MapError::InvalidName { name: name.to_owned() };
+        return Err(DataplaneError::Map { name, source });
+    };
+    let entries = map.info().map_err(|source| DataplaneError::Map { name, source })?.max_entries();
+    Region::map(map.fd().as_fd(), entries).map_err(|source| DataplaneError::Mmap { name, source })
 }
 
 /// The per-CPU counters of the packet path.
@@ -312,7 +327,7 @@ pub fn detach(bpffs: &std::path::Path) -> Result<bool, DataplaneError> {
 
 impl std::fmt::Debug for Dataplane {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { tables: Tables { dimensions, .. }, kernel, adopted, counters: _ } = self;
+        let Self { tables: Tables { dimensions, .. }, kernel, adopted, counters: _, probes: _ } = self;
         f.debug_struct("Dataplane")
             .field("dimensions", dimensions)
             .field("kernel", &kernel.is_some())

@@ -189,7 +189,7 @@ fn is_busy(error: &ProgramError) -> bool {
 }
 
 /// The kernel's number in an error, wherever aya has put it.
-fn errno_of(error: &ProgramError) -> Option<Errno> {
+pub(super) fn errno_of(error: &ProgramError) -> Option<Errno> {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(one) = source {
         if let Some(io) = one.downcast_ref::<std::io::Error>() {

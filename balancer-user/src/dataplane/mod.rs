@@ -12,8 +12,10 @@ mod kernel;
 mod links;
 mod listeners;
 mod maglev;
+mod probes;
 mod query;
 mod resets;
+mod steer;
 mod sweep;
 mod tables;
 #[cfg(test)]
@@ -24,6 +26,7 @@ pub use counts::BackendCounts;
 pub use error::DataplaneError;
 pub use explain::{By, Explanation};
 pub use kernel::{Attached, OpenOptions, detach, xdp_object};
+pub use probes::{Probes, Steered};
 pub use query::{FlowFilter, FlowRow, PinFilter, PinRow};
 pub use resets::{Doomed, Ends, FlowId, Turn};
 pub use sweep::{Named, Sweep};
@@ -57,6 +60,7 @@ pub struct Dataplane {
     counters: Box<dyn PacketCounters>,
     kernel: Option<Kernel>,
     adopted: Adopted,
+    probes: Probes,
 }
 
 /// What was found in the tables when they were opened.
@@ -120,7 +124,7 @@ impl Dataplane {
     ) -> Self {
         let (tables, fresh) = Tables::new(regions, dimensions, hash_seed, clock);
         let adopted = Adopted { fresh, ..adopt(&tables) };
-        let dataplane = Self { tables, counters, kernel: None, adopted };
+        let dataplane = Self { tables, counters, kernel: None, adopted, probes: Probes::in_memory() };
         dataplane.publish_root();
         dataplane
     }

@@ -1,8 +1,15 @@
 //! What a check can end with instead of a good answer.
 
-use std::{fmt, io, time::Duration};
+use std::{
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
-use crate::health::{http::Answer, machine::Outcome};
+use crate::{
+    health::{http::Answer, machine::Outcome},
+    net::Mac,
+};
 
 /// Why a check was not good; its text says what was seen.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +24,7 @@ pub enum CheckError {
     },
     /// The socket said no.
     #[error("{}", io_words(.0))]
-    Io(#[source] io::Error),
+    Io(#[from] io::Error),
     /// An answer with a status that does not mean good.
     #[error("status {status}, expected {}", Statuses(expected))]
     Status {
@@ -35,6 +42,27 @@ pub enum CheckError {
     /// Something came, but no HTTP.
     #[error("the answer is not HTTP/1.1: {0}")]
     NotHttp(#[source] hyper::Error),
+    /// By the datapath: the service address answered, but on another host.
+    #[error(
+        "{0} answered, not the backend: it does not have the service address, and sends on what is for it"
+    )]
+    Stranger(Mac),
+    /// By the datapath: it left for the backend's own address.
+    #[error("the check left by another interface than those of agent.interfaces")]
+    Unsteered,
+    /// By the datapath: no room among the checks under way.
+    #[error("too many checks are under way")]
+    Crowded,
+    /// The check went by the datapath.
+    #[error("{service} on {backend} by the datapath: {source}")]
+    ByDatapath {
+        /// The address that was asked.
+        service: SocketAddr,
+        /// The backend's own address.
+        backend: IpAddr,
+        /// What was seen.
+        source: Box<CheckError>,
+    },
     /// The request cannot be made from the configured words.
     #[error("path {path:?} with host {host:?} makes no HTTP request: {source}")]
     Request {
@@ -69,9 +97,22 @@ impl CheckError {
     /// Whether this host, and not the backend, is the cause.
     #[must_use]
     pub fn is_local(&self) -> bool {
-        use libc::{EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS, ENOMEM};
-        let Self::Io(error) = self else { return false };
-        matches!(error.raw_os_error(), Some(EADDRNOTAVAIL | EMFILE | ENFILE | ENOBUFS | ENOMEM))
+        use libc::{EADDRINUSE, EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM};
+        match self {
+            Self::Io(error) => matches!(
+                error.raw_os_error(),
+                Some(EADDRNOTAVAIL | EADDRINUSE | EPERM | EMFILE | ENFILE | ENOBUFS | ENOMEM)
+            ),
+            Self::Unsteered | Self::Crowded => true,
+            Self::ByDatapath { source, .. } => source.is_local(),
+            Self::TimedOut { .. }
+            | Self::Status { .. }
+            | Self::Closed
+            | Self::Unasked
+            | Self::NotHttp(_)
+            | Self::Stranger(_)
+            | Self::Request { .. } => false,
+        }
     }
 }
 

@@ -17,7 +17,10 @@ use tokio::{
     time::{self, Instant},
 };
 
-use crate::health::error::{CheckError, Doing};
+use crate::health::{
+    error::{CheckError, Doing},
+    way::Way,
+};
 
 const MAX_HEAD: usize = 64 << 10;
 const AGENT: &str = concat!("balancer/", env!("CARGO_PKG_VERSION"), " (health check)");
@@ -44,19 +47,24 @@ pub enum Answer {
     Drain(u16),
 }
 
-/// Asks the server at `address`, all within `timeout`.
+/// Asks the backend at `address` by this way, all within `timeout`.
 ///
 /// # Errors
 /// What was seen instead of a status that was asked for. The connection is closed in any case, also when the
 /// future is dropped.
-pub async fn check(address: SocketAddr, ask: Ask<'_>, timeout: Duration) -> Result<Answer, CheckError> {
-    let request = request(address, ask)?;
+pub async fn check(
+    address: SocketAddr,
+    way: &Way,
+    ask: Ask<'_>,
+    timeout: Duration,
+) -> Result<Answer, CheckError> {
+    let request = request(way.asked(address), ask)?;
+    let (underway, socket) = way.socket(address)?;
     let deadline = Instant::now() + timeout;
     let timed_out = |doing| move |_elapsed| CheckError::TimedOut { after: timeout, doing };
-    let stream = time::timeout_at(deadline, TcpStream::connect(address))
-        .await
-        .map_err(timed_out(Doing::Connecting))?
-        .map_err(CheckError::Io)?;
+    let stream =
+        time::timeout_at(deadline, socket.connect(address)).await.map_err(timed_out(Doing::Connecting))??;
+    underway.arrived()?;
     let response =
         time::timeout_at(deadline, exchange(stream, request)).await.map_err(timed_out(Doing::Answer))??;
     judge(response.status().as_u16(), ask)

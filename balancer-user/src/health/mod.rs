@@ -1,6 +1,6 @@
 //! Health checks: a pure state machine, one checker a file, and the scheduler that runs them.
 //!
-//! [`machine`] decides, [`tcp`] and [`http`] ask, [`scheduler`] says when. What follows from a verdict
+//! [`machine`] decides, [`tcp`] and [`http`] ask, by one [`way`] or the other, [`scheduler`] says when. What follows from a verdict
 //! (who gets new clients, what happens to flows) is none of this module's business.
 
 pub mod error;
@@ -10,6 +10,7 @@ pub mod probe;
 pub mod scheduler;
 pub mod target;
 pub mod tcp;
+pub mod way;
 
 #[cfg(test)]
 mod testing;
@@ -18,3 +19,4 @@ pub use error::CheckError;
 pub use machine::{Adopted, Machine, Outcome, Transition};
 pub use scheduler::{HealthEvent, Scheduler};
 pub use target::{BackendKey, Target};
+pub use way::Way;

@@ -2,7 +2,7 @@
 
 use crate::{
     config::model::HealthKind,
-    health::{CheckError, Outcome, Target, http, tcp},
+    health::{CheckError, Outcome, Target, Way, http, tcp},
 };
 
 /// Checks `target` once; it takes no longer than the check's timeout.
@@ -11,14 +11,22 @@ pub async fn probe(target: &Target) -> Outcome {
 }
 
 async fn ask(target: &Target) -> Result<Outcome, CheckError> {
-    let address = target.socket_address();
+    let (address, way) = (target.socket_address(), &target.way);
     let timeout = target.check.timeout;
-    match &target.check.kind {
+    let outcome = match &target.check.kind {
         HealthKind::None => Ok(Outcome::Good),
-        HealthKind::Tcp => tcp::check(address, timeout).await.map(|()| Outcome::Good),
+        HealthKind::Tcp => tcp::check(address, way, timeout).await.map(|()| Outcome::Good),
         HealthKind::Http { host, path, expect, drain_on } => {
             let ask = http::Ask { host: host.as_deref(), path, expect, drain_on };
-            http::check(address, ask, timeout).await.map(Outcome::from)
+            http::check(address, way, ask, timeout).await.map(Outcome::from)
         }
-    }
+    };
+    outcome.map_err(|error| match way {
+        Way::Direct => error,
+        Way::Datapath { .. } => CheckError::ByDatapath {
+            service: way.asked(address),
+            backend: target.address,
+            source: Box::new(error),
+        },
+    })
 }

@@ -1,7 +1,10 @@
 use tokio::{net::TcpListener, time::timeout};
 
 use super::*;
-use crate::{config::model::HealthCheck, health::testing::refusing_address};
+use crate::{
+    config::model::{HealthCheck, Via},
+    health::{Way, testing::refusing_address},
+};
 
 const SHORT: Duration = Duration::from_millis(50);
 const LONG: Duration = Duration::from_secs(60);
@@ -11,8 +14,9 @@ fn key(backend: &str) -> BackendKey {
 }
 
 fn target(address: std::net::SocketAddr, kind: HealthKind, interval: Duration) -> Target {
-    let check = HealthCheck { kind, port: None, interval, timeout: SHORT, rise: 2, fall: 3 };
-    Target { address: address.ip(), port: address.port(), check }
+    let via = Via::Direct;
+    let check = HealthCheck { kind, port: None, via, interval, timeout: SHORT, rise: 2, fall: 3 };
+    Target { address: address.ip(), port: address.port(), way: Way::Direct, check }
 }
 
 fn up() -> Adopted {

@@ -58,6 +58,7 @@ fn check_verbose_prints_what_it_understood_and_the_memory() {
         "  listen               203.0.113.10:443/tcp, [2001:db8::10]:443/tcp, 203.0.113.10:*/tcp",
         "  timeouts.syn         1m 30s",
         "  health.expect        200, 204",
+        "  health.via           datapath",
         "  backend ws-1         10.0.1.10, 2001:db8:0:1::10, weight 0, drain",
         "service game",
         "memory",

@@ -114,6 +114,8 @@ pub struct HealthInfo {
     pub port: Option<u16>,
     /// Path of an HTTP check.
     pub path: Option<String>,
+    /// Which way it takes: `direct` or `datapath`.
+    pub via: String,
     /// Seconds between two checks.
     pub interval: f64,
     /// Seconds after which a check has failed.

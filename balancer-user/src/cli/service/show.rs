@@ -65,11 +65,12 @@ fn timeouts(info: &TimeoutsInfo) -> String {
 }
 
 fn health(info: &HealthInfo) -> String {
-    let HealthInfo { kind, port, path, interval, timeout, rise, fall } = info;
+    let HealthInfo { kind, port, path, via, interval, timeout, rise, fall } = info;
     if kind == "none" {
         return kind.clone();
     }
     let port = port.map(|port| format!(" port {port}")).unwrap_or_default();
     let path = path.as_ref().map(|path| format!(" {path}")).unwrap_or_default();
-    format!("{kind}{port}{path} every {interval}s, timeout {timeout}s, rise {rise}, fall {fall}")
+    let way = if via == "direct" { "" } else { " by the datapath" };
+    format!("{kind}{port}{path}{way} every {interval}s, timeout {timeout}s, rise {rise}, fall {fall}")
 }

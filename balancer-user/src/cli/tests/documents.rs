@@ -74,6 +74,7 @@ pub(super) fn service_detail() -> ServiceDoc {
                 kind: "http".into(),
                 port: Some(8081),
                 path: Some("/health".into()),
+                via: "direct".into(),
                 interval: 2.0,
                 timeout: 0.5,
                 rise: 2,

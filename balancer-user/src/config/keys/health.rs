@@ -17,7 +17,11 @@ const KINDS: &[Word] = &[
 
 const VIAS: &[Word] = &[
     Word::now("direct", "the backend's own address"),
-    Word::later("datapath", "the service address on that backend, the way clients reach it"),
+    Word::now(
+        "datapath",
+        "the service address on that backend, the way clients reach it (Linux 6.6): the first in `listen` of the \
+         family of the backend's address",
+    ),
 ];
 
 const STATUS: Bounds<u64> = Bounds { min: 100, max: 599, why: "it is an HTTP status" };

@@ -1,11 +1,11 @@
 //! Rules within one service.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use balancer_common::maglev::is_prime;
 
 use super::super::{
-    model::Proto,
+    model::{Listen, Proto, Via},
     place::Placed,
     problem::Report,
     service::{Draft, PlacedTimeouts},
@@ -22,6 +22,7 @@ pub(in super::super) fn check(service: &Draft, report: &Report<'_>) {
     maglev_size(service, report);
     heartbeat(service, report);
     health_port(service, report);
+    health_way(service, report);
     min_ready(service, report);
 }
 
@@ -143,6 +144,33 @@ fn health_port(service: &Draft, report: &Report<'_>) {
             asked.value
         );
         report.warning(&kind.at, message, "set port in [service.health], or kind = \"none\"");
+    }
+}
+
+/// By the datapath the service address takes the place of a backend's, so that both must be of one family.
+fn health_way(service: &Draft, report: &Report<'_>) {
+    let Some(health) = &service.health else { return };
+    if health.via.as_ref().is_none_or(|via| via.value != Via::Datapath) || service.listen.is_empty() {
+        return;
+    }
+    let asked = |it: &&Placed<Listen>| health.port.is_some() || it.value.port.is_some();
+    let heard = |address: &Placed<IpAddr>| {
+        let mut asked = service.listen.iter().filter(asked);
+        asked.any(|it| it.value.address.is_ipv4() == address.value.is_ipv4())
+    };
+    for backend in &service.backends {
+        if let Some(first) = backend.addresses.first()
+            && !backend.addresses.iter().any(heard)
+        {
+            let port = if health.port.is_some() { "" } else { " with a port" };
+            let message = format!(
+                "{}: no service address{port} is of the family of {}, so that it cannot be checked by the datapath",
+                named(service),
+                first.value
+            );
+            let remedy = "give the backend such an address, or set health.via to \"direct\"";
+            report.error(&first.at, message, remedy);
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     api::types::{AddBackend, ApiError, BackendDoc, ErrorCode},
     config::{Backend, Listen, Service},
     control::runtime::{Added, Runtime},
+    health::Target,
 };
 
 /// The weight of a backend that says nothing about it.
@@ -24,6 +25,7 @@ impl Control {
         check_name(&add.name)?;
         check_weight(add.weight.unwrap_or_default())?;
         self.check_addresses(&service, add)?;
+        self.check_way(&service, add)?;
         let runtime = self.with_addition(&service, add)?;
         self.commit(runtime)?;
         let AddBackend { name, addresses, weight: _ } = add;
@@ -69,6 +71,20 @@ impl Control {
             }
         }
         Ok(runtime)
+    }
+
+    /// By the datapath not every address can be checked, and what is not checked never serves.
+    fn check_way(&self, service: &Service, add: &AddBackend) -> Result<(), ApiError> {
+        let AddBackend { name, addresses, weight: _ } = add;
+        if Target::of(service, addresses, &self.tables.probes()).is_some() {
+            return Ok(());
+        }
+        let message = format!(
+            "service {:?}: backend {name:?}: no service address is of its family, so that it cannot be checked by the \
+             datapath",
+            service.name
+        );
+        Err(invalid(message, "give it such an address, or set health.via to \"direct\""))
     }
 
     fn check_addresses(&self, service: &Service, add: &AddBackend) -> Result<(), ApiError> {

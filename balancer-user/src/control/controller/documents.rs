@@ -157,7 +157,7 @@ fn timeouts(timeouts: &Timeouts) -> TimeoutsInfo {
 }
 
 fn health(check: &HealthCheck) -> HealthInfo {
-    let HealthCheck { kind, port, interval, timeout, rise, fall } = check;
+    let HealthCheck { kind, port, via, interval, timeout, rise, fall } = check;
     let (kind, path) = match kind {
         HealthKind::None => ("none", None),
         HealthKind::Tcp => ("tcp", None),
@@ -167,6 +167,7 @@ fn health(check: &HealthCheck) -> HealthInfo {
         kind: kind.to_owned(),
         port: *port,
         path,
+        via: via.word().to_owned(),
         interval: Duration::as_secs_f64(interval),
         timeout: Duration::as_secs_f64(timeout),
         rise: *rise,

@@ -6,7 +6,6 @@ use balancer_common::state::Health;
 
 use super::{Control, Hop, member::Stage};
 use crate::{
-    config::Backend,
     dataplane::DataplaneError,
     health::{Adopted, BackendKey, HealthEvent, Outcome, Target},
     net::{
@@ -19,7 +18,7 @@ impl Control {
     /// Every check that is to be made, with the verdict to begin from.
     #[must_use]
     pub fn checks(&self) -> Vec<(BackendKey, Target, Adopted)> {
-        let mut checks = Vec::new();
+        let (mut checks, probes) = (Vec::new(), self.tables.probes());
         for service in &self.services {
             let members = self
                 .members
@@ -27,14 +26,7 @@ impl Control {
                 .filter(|member| member.named.service == service.name && member.stage != Stage::Gone);
             for member in members {
                 // One that leaves is checked too: if it fails, its flows go elsewhere.
-                let backend = Backend {
-                    name: member.named.backend.clone(),
-                    addresses: member.named.addresses.clone(),
-                    weight: 0,
-                    backup: false,
-                    state: member.stage.admin(),
-                };
-                let target = (!backend.addresses.is_empty()).then(|| Target::of(service, &backend)).flatten();
+                let target = Target::of(service, &member.named.addresses, &probes);
                 checks.extend(target.map(|target| (member.key(), target, member.verdict.state)));
             }
         }
