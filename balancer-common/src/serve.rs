@@ -75,6 +75,8 @@ pub struct Candidate {
     pub keeps_pins: bool,
     /// The deadline of its drain has passed, and what is left is to be reset.
     pub overdue: bool,
+    /// Its last check says otherwise than its verdict: it may be about to go down, or to come up.
+    pub unsure: bool,
 }
 
 /// What a service does about backends that are not up.
@@ -104,7 +106,7 @@ pub struct Situation {
     pub regime: Regime,
     /// Those that are only a backup serve.
     pub backups: bool,
-    /// Somebody takes new clients: nobody is reset while nobody could take him.
+    /// Somebody surely takes new clients: nobody is reset while nobody could take him.
     pub takers: bool,
     policy: Policy,
 }
@@ -150,7 +152,8 @@ impl Situation {
         };
         let backups = stand_in && (backups.up > 0 || primaries.all == 0);
         let situation = Self { regime, backups, takers: false, policy };
-        let takers = candidates.iter().any(|one| situation.serving(one).new_clients());
+        // Where all checks fail at once, verdicts fall one after another: one that is about to go down is no refuge.
+        let takers = candidates.iter().any(|one| !one.unsure && situation.serving(one).new_clients());
         Self { takers, ..situation }
     }
 
@@ -160,6 +163,8 @@ impl Situation {
         let bits = match one.admin {
             Admin::Maint | Admin::Gone => self.cut_off(OnDown::Reset),
             Admin::Drain if one.overdue => self.cut_off(OnDown::Reset),
+            // And where they all pass again, one that is about to come up has lost nothing yet.
+            Admin::Drain | Admin::Ready if self.is_down(one) && one.unsure => Serving::FLOWS,
             Admin::Drain | Admin::Ready if self.is_down(one) => self.cut_off(self.policy.on_down),
             Admin::Drain => Serving::FLOWS | if one.keeps_pins { Serving::PINNED } else { 0 },
             Admin::Ready => self.ready(one),

@@ -14,6 +14,7 @@ fn one(admin: Admin, health: Health) -> Candidate {
         backup: false,
         keeps_pins: false,
         overdue: false,
+        unsure: false,
     }
 }
 
@@ -114,6 +115,16 @@ fn a_drain_ends_at_its_deadline_and_keeps_pins_if_it_is_told_to() {
         assert_eq!(first(POLICY, &[overdue, one(Ready, Up)]), Serving::RESETS);
         assert_eq!(first(POLICY, &[overdue, one(Maint, Up)]) & Serving::RESETS, 0);
     }
+}
+
+#[test]
+fn where_all_checks_fail_or_pass_at_once_nobody_is_cut_off_by_who_is_judged_first() {
+    let unsure = |health| Candidate { unsure: true, ..one(Ready, health) };
+    assert_eq!(first(POLICY, &[one(Ready, Down), unsure(Up)]), Serving::FLOWS);
+    assert_eq!(first(POLICY, &[one(Ready, Down), unsure(Up), one(Ready, Up)]), Serving::RESETS);
+    // On the way back: this one's checks pass already.
+    assert_eq!(first(POLICY, &[unsure(Down), one(Ready, Up)]), Serving::FLOWS);
+    assert_eq!(first(POLICY, &[unsure(Up), one(Ready, Up)]), ALL);
 }
 
 #[test]

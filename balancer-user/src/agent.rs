@@ -9,6 +9,7 @@ mod notify;
 mod seed;
 mod socket;
 mod stats;
+mod voice;
 
 use std::path::Path;
 

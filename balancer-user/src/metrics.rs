@@ -78,6 +78,8 @@ pub struct BackendSample {
 pub struct ServiceSample {
     /// Its name.
     pub service: String,
+    /// Too few backends are up, and health is ignored.
+    pub panic: bool,
     /// Backends that are up.
     pub ready: u64,
     /// Verbs that would leave fewer up are refused.

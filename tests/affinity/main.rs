@@ -8,13 +8,26 @@ use std::process::ExitCode;
 
 use lab::fixture::{client, file, labs, stand, trials};
 
+mod crowd;
+mod death;
+mod drain;
+mod nobody_can_serve;
+mod pins;
 mod restart_is_not_an_event;
+mod timeouts;
 
 /// Slices side by side: one of them mostly waits.
 const THREADS: usize = 2;
 
 fn main() -> ExitCode {
     labs::clean_up_on_interrupt();
-    let tests = [restart_is_not_an_event::TESTS];
+    let tests = [
+        death::TESTS,
+        drain::TESTS,
+        pins::TESTS,
+        nobody_can_serve::TESTS,
+        restart_is_not_an_event::TESTS,
+        timeouts::TESTS,
+    ];
     trials::run(if lab::long() { 1 } else { THREADS }, tests.concat())
 }

@@ -1,14 +1,13 @@
 //! `/metrics` of a running agent.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io::{Read as _, Write as _},
-    net::TcpStream,
-};
+use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
 use balancer_common::reason::{Fate, Reason};
-use lab::topology::Host;
+use lab::{
+    fixture::scrape::{Scrape, get, scrape},
+    topology::Host,
+};
 use serde_json::Value;
 
 use crate::{
@@ -26,7 +25,7 @@ pub(crate) const TESTS: &[Test] = &[
 ];
 
 /// The families that dashboards and alert rules may use.
-const PROMISED: [&str; 21] = [
+const PROMISED: [&str; 24] = [
     "balancer_backend_flows",
     "balancer_backend_flows_total",
     "balancer_backend_packets_total",
@@ -38,7 +37,10 @@ const PROMISED: [&str; 21] = [
     "balancer_backend_weight",
     "balancer_backend_transitions_total",
     "balancer_backend_check_failures_total",
+    "balancer_backend_resets_total",
+    "balancer_resets_unconfirmed_total",
     "balancer_service_ready_backends",
+    "balancer_service_panic",
     "balancer_service_min_ready",
     "balancer_packets_total",
     "balancer_flow_entries",
@@ -49,30 +51,6 @@ const PROMISED: [&str; 21] = [
     "balancer_config_last_reload_successful",
     "balancer_build_info",
 ];
-
-/// A scrape: each series with its value.
-type Scrape = BTreeMap<String, f64>;
-
-fn get(stand: &Stand, path: &str) -> Result<String> {
-    stand.netns().inside(|| {
-        let mut stream = TcpStream::connect("127.0.0.1:9180")?;
-        write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        ensure!(answer.starts_with("HTTP/1.0 200 "), "{path}: {answer}");
-        Ok(answer.split_once("\r\n\r\n").context("no body")?.1.to_owned())
-    })
-}
-
-fn scrape(stand: &Stand) -> Result<Scrape> {
-    let text = get(stand, "/metrics")?;
-    let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
-    let series = lines.map(|line| {
-        let (series, value) = line.rsplit_once(' ').with_context(|| format!("no value: {line:?}"))?;
-        Ok((series.to_owned(), value.parse().with_context(|| format!("no number: {line:?}"))?))
-    });
-    series.collect()
-}
 
 fn names() -> Result<()> {
     block_on(async {

@@ -237,7 +237,7 @@ pub fn hold_pin<F: Family, E: Env>(
         return false;
     }
     let client = F::mask(F::client_of(key), listener);
-    let lifetime = place::tentative_lifetime(env.settings(), listener.timeouts().syn);
+    let lifetime = place::tentative_lifetime(env.settings(), listener);
     let key = F::pin_key(client, listener.service());
     pin::hold::<F, E>(env, &key, backend, listener.affinity_timeout(), lifetime)
 }

@@ -10,13 +10,16 @@ use crate::{
     parse::transport::{Segment, TcpFlags},
     reason::Reason,
     settings::Settings,
-    table::{listener::Listener, pin},
+    table::{line::Line, listener::Listener, pin},
 };
 
-/// How long a tentative pin speaks for its client, in pin ticks: as long as a handshake may take.
+/// How long a tentative pin speaks for its client, in pin ticks: as long as a handshake may take, and no longer than a
+/// pin would.
 #[inline(always)]
-pub fn tentative_lifetime(settings: &Settings, syn_ticks: u16) -> u32 {
-    (syn_ticks as u32) << (settings.flow_tick_shift - settings.pin_tick_shift)
+pub fn tentative_lifetime<L: Line>(settings: &Settings, listener: Listener<'_, L>) -> u32 {
+    let handshake = u32::from(listener.timeouts().syn) << (settings.flow_tick_shift - settings.pin_tick_shift);
+    let pin = listener.affinity_timeout();
+    if pin < handshake { pin } else { handshake }
 }
 
 /// Places a new connection. Writes nothing but a tentative pin, and that only where Maglev had to choose.
@@ -37,7 +40,7 @@ pub fn new_connection<F: Family, E: Env>(
         }
         pin_kept = pinned.kept;
     }
-    let lifetime = tentative_lifetime(env.settings(), listener.timeouts().syn);
+    let lifetime = tentative_lifetime(env.settings(), listener);
     if let Some(pinned) = pin::look_up_tentative::<F, E>(env, &key, lifetime)
         && pinned.serves
     {

@@ -10,16 +10,15 @@ use tokio::{
     time::{self, Instant, Interval, MissedTickBehavior},
 };
 
-use super::{datapath, notify};
+use super::{datapath, notify, voice::Voice};
 use crate::{
     api::types::{ApiError, DetachDoc, ErrorCode, ReloadDoc, ReloadRequest, Schema},
     config::{Config, OnExit},
-    control::{Control, Message, Prepared, ReloadCall, Word},
+    control::{Control, Message, Prepared, ReloadCall},
     health::{HealthEvent, Outcome, Scheduler},
     net::{
         links::{LinkEvent, LinkWatch},
         neighbour::{Keeper, NeighbourEvent},
-        speaker::{Segment, Speaker},
         ssh::SshSession,
     },
 };
@@ -41,7 +40,7 @@ struct Surroundings {
     terminate: Signal,
     interrupt: Signal,
     /// Speaks to silent clients of flows that are reset, if it may.
-    speaker: Option<Speaker>,
+    voice: Voice,
     /// Generation of the state that checks and neighbours follow.
     followed: Option<u64>,
 }
@@ -94,7 +93,7 @@ pub(super) async fn conduct(mut control: Control, mut messages: mpsc::Receiver<M
             }
             Event::Reset => {
                 let words = control.reset(std::time::Instant::now());
-                words.into_iter().for_each(|word| around.say(word));
+                words.into_iter().for_each(|word| around.voice.say(word));
                 control
             }
             other => handle(control, other),
@@ -140,7 +139,7 @@ impl Surroundings {
             hangup: signal(SignalKind::hangup()).context("SIGHUP")?,
             terminate: signal(SignalKind::terminate()).context("SIGTERM")?,
             interrupt: signal(SignalKind::interrupt()).context("SIGINT")?,
-            speaker: speaker(),
+            voice: Voice::open(),
             followed: None,
         })
     }
@@ -175,18 +174,6 @@ impl Surroundings {
         }
     }
 
-    /// Speaks to a client. What cannot be sent now is said again by the next probe.
-    fn say(&self, word: Word) {
-        let Some(speaker) = &self.speaker else { return };
-        let (ends, segment) = match word {
-            Word::Reset(ends) => (ends, Segment::Rst(ends.ack)),
-            Word::Probe(ends) => (ends, Segment::Probe(ends.ack.wrapping_sub(1))),
-        };
-        if let Err(error) = speaker.say(ends.service, ends.client, segment) {
-            tracing::debug!("{word} cannot be sent: {error}");
-        }
-    }
-
     /// Checks and neighbours follow the state.
     fn follow(&mut self, control: &Control) {
         self.scheduler.freeze(control.is_cut_off());
@@ -203,15 +190,6 @@ impl Surroundings {
             self.scheduler.set(key, target, adopted);
         }
     }
-}
-
-/// The voice for silent clients. Without it those that send hear from the packet path all the same.
-fn speaker() -> Option<Speaker> {
-    let opened = Speaker::open();
-    if let Err(error) = &opened {
-        tracing::warn!("clients of a dead backend that send nothing will not hear of it, for want of a raw socket: {error} (CAP_NET_RAW?)");
-    }
-    opened.ok()
 }
 
 async fn reach(moment: Option<Instant>) {

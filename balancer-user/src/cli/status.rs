@@ -42,10 +42,17 @@ fn facts(document: &StatusDoc) -> Table {
         ("file", (&document.config).into()),
         ("last reload", last_reload(document.last_reload.as_ref())),
         ("drift", drift),
-        ("services", document.services.into()),
+        ("services", services(document)),
         ("flows", document.flows.into()),
         ("pins", document.pins.into()),
     ])
+}
+
+fn services(document: &StatusDoc) -> Value {
+    match document.panic.is_empty() {
+        true => document.services.into(),
+        false => Value::toned(format!("{}, panic: {}", document.services, document.panic.join(", ")), Tone::Bad),
+    }
 }
 
 fn last_reload(last: Option<&LastReload>) -> Value {

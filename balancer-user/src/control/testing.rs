@@ -33,6 +33,7 @@ pub(crate) fn candidate(admin: Admin, health: Health) -> Candidate {
         backup: false,
         keeps_pins: false,
         overdue: false,
+        unsure: false,
     }
 }
 

@@ -218,7 +218,7 @@ impl Dataplane {
             return false;
         }
         let key = F::pin_key(F::mask(segment.source, listener), listener.service());
-        let lifetime = place::tentative_lifetime(&self.tables.settings, listener.timeouts().syn);
+        let lifetime = place::tentative_lifetime(&self.tables.settings, listener);
         match pin::look_up_tentative::<F, _>(&self.tables, &key, lifetime) {
             Some(pinned) if pinned.serves => {
                 told.steps.push(("tentative pin", format!("to {}", placeholder(pinned.backend))));

@@ -92,6 +92,9 @@ pub(super) fn of_services(snapshot: &Snapshot, encoder: &mut Encoder<'_>) -> fmt
     let services = &snapshot.services;
     let mut family = Family::gauge(encoder, "service_ready_backends", "Backends that are up")?;
     services.iter().try_for_each(|it| family.sample(&[("service", &it.service)], &it.ready))?;
+    let help = "1 while too few backends are up, and health is ignored";
+    let mut family = Family::gauge(encoder, "service_panic", help)?;
+    services.iter().try_for_each(|it| family.sample(&[("service", &it.service)], &u64::from(it.panic)))?;
     let help = "Verbs that would leave fewer backends up are refused";
     let mut family = Family::gauge(encoder, "service_min_ready", help)?;
     services.iter().try_for_each(|it| family.sample(&[("service", &it.service)], &it.min_ready))?;

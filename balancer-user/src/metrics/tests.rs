@@ -31,6 +31,7 @@ fn snapshot() -> Snapshot {
         }],
         services: vec![ServiceSample {
             service: "ws".to_owned(),
+            panic: true,
             ready: 1,
             min_ready: 2,
             table: Some(0xabc),
@@ -67,6 +68,7 @@ fn every_family_of_the_contract_has_its_samples() {
         format!("balancer_backend_check_failures_total{{{ws1}}} 4"),
         format!("balancer_flow_drift{{{ws1}}} -1"),
         "balancer_service_ready_backends{service=\"ws\"} 1".to_owned(),
+        "balancer_service_panic{service=\"ws\"} 1".to_owned(),
         "balancer_service_min_ready{service=\"ws\"} 2".to_owned(),
         "balancer_maglev_table_info{service=\"ws\",hash=\"0000000000000abc\"} 1".to_owned(),
         "balancer_packets_total{reason=\"flow\"} 900".to_owned(),

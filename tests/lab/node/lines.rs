@@ -10,6 +10,18 @@ use tokio::{
 use super::talk::{Failure, Talk};
 use crate::wire::{Answer, Numbered};
 
+/// How often a client talks that waits for the end.
+const TALK: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// In order, by a FIN.
+    Closed,
+    /// By an error.
+    Failed(std::io::ErrorKind),
+}
+
 /// An open connection.
 #[derive(Debug)]
 pub struct Lines {
@@ -41,6 +53,25 @@ impl Lines {
         match self.stream.read_until(b'\n', &mut Vec::new()).await? {
             0 => Ok(answer),
             more => Err(format!("{more} bytes follow the last answer").into()),
+        }
+    }
+
+    /// Waits until the connection is over, whoever ends it and how; with `talk` it says a line every half second
+    /// meanwhile, and listens to nobody.
+    pub async fn until_over(mut self, talk: bool) -> Over {
+        let mut every = tokio::time::interval(TALK);
+        let mut heard = Vec::new();
+        loop {
+            heard.clear();
+            tokio::select! {
+                // What goes wrong with it shows up when reading.
+                _ = every.tick(), if talk => { let _ = self.stream.get_mut().write_all(b"{\"n\":0}\n").await; }
+                read = self.stream.read_until(b'\n', &mut heard) => match read {
+                    Ok(0) => return Over::Closed,
+                    Ok(_) => {}
+                    Err(error) => return Over::Failed(error.kind()),
+                },
+            }
         }
     }
 

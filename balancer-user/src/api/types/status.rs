@@ -21,6 +21,9 @@ pub struct StatusDoc {
     pub interfaces: Vec<InterfaceRow>,
     /// Number of services.
     pub services: u64,
+    /// Services in a panic: too few of their backends are up, and health is ignored.
+    #[serde(default)]
+    pub panic: Vec<String>,
     /// Live flows.
     pub flows: u64,
     /// Pins.

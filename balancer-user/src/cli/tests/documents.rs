@@ -94,6 +94,7 @@ pub(super) fn status() -> StatusDoc {
         config: "/etc/balancer/balancer.toml".into(),
         interfaces: vec![InterfaceRow { name: "eth0".into(), mode: "native".into(), program_id: 42 }],
         services: 1,
+        panic: vec![],
         flows: 1207,
         pins: 963,
         drift: vec![ChangeRow {

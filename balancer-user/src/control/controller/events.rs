@@ -49,8 +49,9 @@ impl Control {
         if !member.named.addresses.contains(&address) || member.stage == Stage::Gone {
             return;
         }
-        let changes = member.verdict.health() != state.health;
+        let before = (member.verdict.health(), member.verdict.unsure());
         member.verdict.state = state;
+        let changes = before != (member.verdict.health(), member.verdict.unsure());
         member.verdict.last_error = last_error;
         // From one that is down, the wish to be drained is one more failure.
         let wishes = matches!(outcome, Outcome::Drain(_)) && state.health == Health::Down;

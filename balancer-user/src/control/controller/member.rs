@@ -71,6 +71,14 @@ impl Verdict {
         Self { state, last_error: None, transitions: 0, failures: 0 }
     }
 
+    /// Whether the last check said otherwise than the verdict.
+    pub(super) const fn unsure(&self) -> bool {
+        match self.state.health {
+            Health::Down => self.state.good > 0,
+            Health::Checking | Health::Up | Health::Draining => self.state.failed > 0,
+        }
+    }
+
     pub(super) const fn health(&self) -> Health {
         self.state.health
     }

@@ -1,6 +1,9 @@
 //! All that the metrics show, read at one moment.
 
-use balancer_common::state::{Admin, Health};
+use balancer_common::{
+    serve::Regime,
+    state::{Admin, Health},
+};
 
 use super::{Control, documents::share};
 use crate::{
@@ -57,6 +60,7 @@ impl Control {
     fn service_samples(&self) -> Vec<ServiceSample> {
         let sample = |service: &crate::config::Service| ServiceSample {
             service: service.name.clone(),
+            panic: self.conditions.get(&service.name).is_some_and(|it| it.regime == Regime::Panic),
             ready: self.up(service) as u64,
             min_ready: service.min_ready,
             table: self

@@ -1,5 +1,7 @@
 //! The agent as a whole, as the API shows it.
 
+use balancer_common::serve::Regime;
+
 use super::Control;
 use crate::{
     api::types::{ChangeRow, InterfaceRow, ReasonRow, Schema, StatusDoc, TableRow, timestamp},
@@ -18,6 +20,7 @@ impl Control {
             config: self.config_path.display().to_string(),
             interfaces: self.interface_rows(),
             services: self.services.len() as u64,
+            panic: self.in_panic(),
             flows: self.members.keys().map(|number| self.live(*number)).sum(),
             pins: self.swept.pins.values().sum(),
             drift: self.drift(),
@@ -30,6 +33,11 @@ impl Control {
                 .collect(),
             tables: self.table_rows(),
         }
+    }
+
+    fn in_panic(&self) -> Vec<String> {
+        let panics = self.conditions.iter().filter(|(_, condition)| condition.regime == Regime::Panic);
+        panics.map(|(service, _)| service.clone()).collect()
     }
 
     fn interface_rows(&self) -> Vec<InterfaceRow> {

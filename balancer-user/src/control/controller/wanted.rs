@@ -117,6 +117,7 @@ impl Control {
             reachable: self.hop_of(member).is_some(),
             backup: wanted.is_some_and(|backend| backend.backup),
             keeps_pins: drain.keeps_pins,
+            unsure: member.verdict.unsure(),
             overdue: drain.is_overdue(member.draining_since, SystemTime::now()),
         }
     }

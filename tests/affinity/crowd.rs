@@ -1,0 +1,74 @@
+//! A balancer over the lab's servers that speak in lines, and sessions by the hundred on a backend of the test's choice.
+
+use std::{net::IpAddr, ops::Range, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use lab::{
+    fixture::clients::{self, Client},
+    servers,
+    topology::{Host, LINES_PORT},
+};
+
+use crate::{
+    file::{File, Service},
+    stand::Stand,
+};
+
+/// Name of the service.
+pub(crate) const LINES: &str = "lines";
+/// The backend that the tests are about.
+pub(crate) const VICTIM: Host = Host::Backend(1);
+const BACKENDS: u8 = 3;
+/// How long a client waits while nothing is wrong.
+pub(crate) const CALM: Duration = Duration::from_secs(20);
+
+/// A balancer whose one service has these further keys.
+pub(crate) async fn stand(prefix: &str, keys: &'static str, timeouts: &'static str) -> Result<Stand> {
+    let stand = Stand::make(prefix).await?;
+    clients::make_room(stand.place())?;
+    for n in 1..=BACKENDS {
+        servers::start_lines(stand.place(), Host::Backend(n))?;
+    }
+    let service = Service { keys, timeouts, ..Service::new(LINES, LINES_PORT, "tcp", BACKENDS) };
+    let file = File { flows: 16_384, services: vec![service], ..File::web(stand.place(), 0) };
+    stand.write(&file)?;
+    stand.start().await?;
+    stand.all_up().await?;
+    Ok(stand)
+}
+
+/// Only these backends take new clients; pinned ones still come to the others.
+pub(crate) async fn only(stand: &Stand, takers: &[Host]) -> Result<()> {
+    for n in 1..=BACKENDS {
+        let host = Host::Backend(n);
+        let weight = if takers.contains(&host) { "100" } else { "0" };
+        stand.balancer.run(&["backend", "weight", LINES, &host.to_string(), weight, "--force"]).await?;
+    }
+    Ok(())
+}
+
+/// Every backend takes new clients.
+pub(crate) async fn everybody(stand: &Stand) -> Result<()> {
+    only(stand, &(1..=BACKENDS).map(Host::Backend).collect::<Vec<_>>()).await
+}
+
+/// Addresses of clients with these numbers.
+pub(crate) fn sources(numbers: Range<u32>) -> Vec<IpAddr> {
+    numbers.map(clients::address).collect()
+}
+
+/// Sessions of these clients, all of them on `host`.
+pub(crate) async fn sessions_on(stand: &Stand, host: Host, numbers: Range<u32>) -> Result<Vec<Client>> {
+    only(stand, &[host]).await?;
+    let sessions = clients::open_all(stand.place(), &sources(numbers), CALM).await?;
+    let elsewhere = sessions.iter().filter(|session| session.backend != host.to_string()).count();
+    ensure!(elsewhere == 0, "{elsewhere} of {} sessions are not on {host}", sessions.len());
+    everybody(stand).await?;
+    Ok(sessions)
+}
+
+/// A number out of a backend's row.
+pub(crate) async fn number(stand: &Stand, host: Host, field: &str) -> Result<u64> {
+    let value = stand.field(LINES, &host.to_string(), field).await?;
+    value.as_u64().with_context(|| format!("{field} of {host} is {value}"))
+}

@@ -1,0 +1,95 @@
+//! All checks fail while the servers live: nobody loses anything, and everybody is told.
+
+use std::{fs, time::Duration};
+
+use anyhow::{Result, ensure};
+use lab::{
+    agent::AGENT,
+    fixture::{clients, scrape::scrape},
+    process, servers,
+    topology::Host,
+};
+use tokio::time::sleep;
+
+use crate::{
+    crowd::{CALM, LINES, only, sources, stand},
+    file::{File, Service},
+    labs::block_on,
+    stand::{Stand, until},
+    trials::Test,
+};
+
+pub(crate) const TESTS: &[Test] = &[("nobody_can_serve", panic), ("a_connection_that_nobody_can_serve_is_refused", refusal)];
+
+const BACKENDS: u8 = 4;
+
+/// The lines service, judged by the web server's health page beside it.
+async fn judged_by_the_web() -> Result<Stand> {
+    let stand = stand("ba-nobody-", "", "closing = \"4s\"").await?;
+    servers::start_lines(stand.place(), Host::Backend(BACKENDS))?;
+    let check = "kind = \"http\"\nport = 80\npath = \"/health\"";
+    let pace = "interval = \"300ms\"\ntimeout = \"300ms\"\nrise = 2\nfall = 2";
+    let service = Service { check, pace, ..Service::new(LINES, lab::topology::LINES_PORT, "tcp", BACKENDS) };
+    stand.write(&File { flows: 16_384, services: vec![service], ..File::web(stand.place(), 0) })?;
+    stand.balancer.run(&["reload", "--yes"]).await?;
+    stand.all_up().await?;
+    Ok(stand)
+}
+
+async fn state_is(stand: &Stand, wanted: &str) -> Result<()> {
+    until(&format!("the service is {wanted}"), async || {
+        let services = stand.balancer.json(&["service", "list"]).await?;
+        Ok(services["services"][0]["state"] == wanted)
+    })
+    .await
+}
+
+fn panic() -> Result<()> {
+    block_on(async {
+        let stand = judged_by_the_web().await?;
+        let count = if lab::long() { 2_000 } else { 120 };
+        let mut sessions = clients::open_all(stand.place(), &sources(0..count), CALM).await?;
+        let sick = || (1..=BACKENDS).map(|n| stand.place().sick(Host::Backend(n)));
+        for file in sick() {
+            fs::write(file, "")?;
+        }
+        state_is(&stand, "panic").await?;
+        ensure!(stand.balancer.json(&["status"]).await?["panic"][0] == LINES, "status");
+        let series = format!("balancer_service_panic{{service=\"{LINES}\"}}");
+        ensure!(scrape(&stand)?.get(&series) == Some(&1.0), "{series}");
+        let log = fs::read_to_string(stand.place().log(Host::Balancer, AGENT))?;
+        ensure!(log.lines().any(|line| line.contains("panic")), "the log says nothing");
+        // Those that are there go on, and new ones are served.
+        let failed = clients::exchange_all(&mut sessions, CALM).await;
+        ensure!(failed.is_empty(), "{} sessions are lost: {:#}", failed.len(), failed[0]);
+        clients::close_all(clients::open_all(stand.place(), &sources(5_000..5_050), CALM).await?).await;
+
+        for file in sick() {
+            fs::remove_file(file)?;
+        }
+        state_is(&stand, "up").await?;
+        sleep(Duration::from_secs(1)).await;
+        let failed = clients::exchange_all(&mut sessions, CALM).await;
+        ensure!(failed.is_empty(), "{} are lost by the recovery: {:#}", failed.len(), failed[0]);
+        ensure!(scrape(&stand)?.get(&series) == Some(&0.0), "{series}");
+        let resets: f64 =
+            scrape(&stand)?.iter().filter(|(name, _)| name.contains("resets_total")).map(|(_, n)| n).sum();
+        ensure!(resets == 0.0, "{resets} flows were reset");
+        println!("nobody can serve: {count} sessions, 0 lost, 0 reset; panic told by status, log and metric");
+        Ok(())
+    })
+}
+
+/// A client hears that there is nobody, rather than nothing.
+fn refusal() -> Result<()> {
+    block_on(async {
+        let stand = stand("ba-none-", "", "closing = \"4s\"").await?;
+        only(&stand, &[]).await?;
+        let refused = clients::open_all(stand.place(), &sources(0..1), Duration::from_secs(3)).await;
+        let error = refused.err().map(|error| format!("{error:#}")).unwrap_or_default();
+        ensure!(error.to_lowercase().contains("refused"), "{error:?}");
+        let agent = process::running(stand.place(), Host::Balancer, AGENT)?;
+        ensure!(agent.alive());
+        Ok(())
+    })
+}
