@@ -6,15 +6,18 @@
 
 use std::process::ExitCode;
 
-use lab::fixture::{client, file, labs, stand, trials};
+use lab::fixture::{client, clients, file, labs, stand, trials};
 
 mod crowd;
 mod death;
 mod drain;
+mod draining_application;
+mod fleet;
 mod nobody_can_serve;
 mod pins;
 mod restart_is_not_an_event;
 mod timeouts;
+mod visitors;
 
 /// Slices side by side: one of them mostly waits.
 const THREADS: usize = 2;
@@ -28,6 +31,7 @@ fn main() -> ExitCode {
         nobody_can_serve::TESTS,
         restart_is_not_an_event::TESTS,
         timeouts::TESTS,
+        draining_application::TESTS,
     ];
     trials::run(if lab::long() { 1 } else { THREADS }, tests.concat())
 }

@@ -29,6 +29,15 @@ pub fn lab_node() -> Result<PathBuf> {
     }
 }
 
+/// An example of `balancer-user`: `examples` beside the running program, where cargo puts them when it tests the workspace.
+///
+/// # Errors
+/// When it is not there.
+pub fn example(name: &str) -> Result<PathBuf> {
+    sibling(&format!("examples/{name}"))
+        .with_context(|| format!("cargo build --release -p balancer-user --example {name}"))
+}
+
 /// A file of that name beside this program, or one directory up: tests run from `deps/`.
 fn sibling(name: &str) -> Result<PathBuf> {
     let own = env::current_exe()?;

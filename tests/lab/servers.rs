@@ -113,7 +113,10 @@ fn nginx_config(place: &Place, backend: Host) -> String {
 }
 
 /// Waits until a program of a host accepts TCP connections.
-fn listens(place: &Place, host: Host, program: &str, port: u16) -> Result<()> {
+///
+/// # Errors
+/// When it has ended, or does not within some seconds.
+pub fn listens(place: &Place, host: Host, program: &str, port: u16) -> Result<()> {
     let give_up = Instant::now() + Duration::from_secs(5);
     place.netns(host).inside(|| {
         loop {

@@ -1,0 +1,95 @@
+//! Backends that run the example of a WebSocket server, and an agent that asks its health page.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use lab::{
+    paths::Place,
+    process::{self, Record},
+    programs, servers,
+    topology::Host,
+};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{
+    file::{File, Service},
+    stand::Stand,
+};
+
+/// Name of the service.
+pub(crate) const SERVICE: &str = "app";
+/// Its port.
+pub(crate) const PORT: u16 = 7080;
+/// Where the servers answer health checks.
+const CHECKED: u16 = 7081;
+/// Name of the server among a host's programs.
+const PROGRAM: &str = "websocket_server";
+
+/// A lab with such servers.
+pub(crate) struct Fleet {
+    /// The lab and its agent.
+    pub(crate) stand: Stand,
+    /// From SIGTERM until a server's clients are told.
+    lead: Duration,
+    /// From SIGTERM until a server's end.
+    grace: Duration,
+}
+
+impl Fleet {
+    /// Servers on the first `backends` backends, all up.
+    pub(crate) async fn up(prefix: &str, backends: u8, lead: Duration, grace: Duration) -> Result<Self> {
+        let fleet = Self { stand: Stand::make(prefix).await?, lead, grace };
+        for backend in 1..=backends {
+            fleet.start(Host::Backend(backend))?;
+        }
+        fleet.stand.write(&file(fleet.place(), backends))?;
+        fleet.stand.start().await?;
+        fleet.stand.all_up().await?;
+        Ok(fleet)
+    }
+
+    /// Where the lab is.
+    pub(crate) fn place(&self) -> &Place {
+        self.stand.place()
+    }
+
+    /// Starts a backend's server and waits until it listens.
+    pub(crate) fn start(&self, backend: Host) -> Result<()> {
+        let program = programs::example(PROGRAM)?;
+        let mut command = self.place().netns(backend).command(&program.to_string_lossy());
+        let millis = |time: Duration| format!("{}ms", time.as_millis());
+        command.args(["--name", &backend.to_string(), "--listen", &format!("[::]:{PORT}")]);
+        command.args(["--health", &format!("[::]:{CHECKED}")]);
+        command.args(["--lead", &millis(self.lead), "--grace", &millis(self.grace)]);
+        process::start(self.place(), backend, PROGRAM, command)?;
+        servers::listens(self.place(), backend, PROGRAM, PORT)
+    }
+
+    /// Sends a backend's server SIGTERM; it is what is returned.
+    pub(crate) fn terminate(&self, backend: Host) -> Result<Record> {
+        let server = process::running(self.place(), backend, PROGRAM)?;
+        kill_process(Pid::from_raw(server.pid).context("no pid")?, Signal::TERM)?;
+        Ok(server)
+    }
+
+    /// Waits until a backend's health is this.
+    pub(crate) async fn becomes(&self, backend: Host, health: &str) -> Result<()> {
+        self.stand.becomes(SERVICE, &backend.to_string(), "health", health).await
+    }
+
+    /// A backend's health is this.
+    pub(crate) async fn is(&self, backend: Host, health: &str) -> Result<()> {
+        let now = self.stand.field(SERVICE, &backend.to_string(), "health").await?;
+        ensure!(now == health, "{backend} is {now}, not {health}");
+        Ok(())
+    }
+}
+
+fn file(place: &Place, backends: u8) -> File {
+    let mut file = File::web(place, backends);
+    file.services.push(Service {
+        check: "kind = \"http\"\nport = 7081\npath = \"/health\"\ndrain_on = [503]",
+        ..Service::new(SERVICE, PORT, "tcp", backends)
+    });
+    file
+}
