@@ -33,8 +33,10 @@ fn draining_application() -> Result<()> {
     block_on(async {
         let fleet = Fleet::up("ba-leave-", 3, LEAD, GRACE).await?;
         let count = if lab::long() { 300 } else { 30 };
-        let mut visitors = Visitors::none(fleet.place())?;
-        visitors.come((0..count).map(address).collect(), is_stubborn).await?;
+        let mut visitors = Visitors::none(fleet.place());
+        let sources: Vec<_> = (0..2 * count).map(address).collect();
+        let (first, later) = sources.split_at(count as usize);
+        visitors.come(first, is_stubborn).await?;
         let before = visitors.at();
         ensure!(before.len() == 3, "a server has no client: {before:?}");
 
@@ -42,7 +44,7 @@ fn draining_application() -> Result<()> {
         fleet.becomes(LEAVING, "draining").await?;
         let noticed = Instant::now();
         ensure!(visitors.at() == before, "sessions moved before they were told: {:?}", visitors.at());
-        visitors.come((count..2 * count).map(address).collect(), |_| false).await?;
+        visitors.come(later, |_| false).await?;
         until("all that obey are elsewhere", async || Ok(obedient_at(&visitors, LEAVING) == 0)).await?;
         same_verdict_after_a_restart(&fleet).await?;
 

@@ -12,6 +12,7 @@ use lab::{
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
+    clients,
     file::{File, Service},
     stand::Stand,
 };
@@ -22,6 +23,10 @@ pub(crate) const SERVICE: &str = "app";
 pub(crate) const PORT: u16 = 7080;
 /// Where the servers answer health checks.
 const CHECKED: u16 = 7081;
+/// Descriptors that this process needs: a session of each client, and some more.
+const DESCRIPTORS: u64 = 2000;
+/// The seed of Maglev is given, so that shares are the same each time.
+const SEED: &str = "hash_seed = \"000102030405060708090a0b0c0d0e0f\"";
 /// Name of the server among a host's programs.
 const PROGRAM: &str = "websocket_server";
 
@@ -38,7 +43,9 @@ pub(crate) struct Fleet {
 impl Fleet {
     /// Servers on the first `backends` backends, all up.
     pub(crate) async fn up(prefix: &str, backends: u8, lead: Duration, grace: Duration) -> Result<Self> {
+        clients::more_descriptors(DESCRIPTORS)?;
         let fleet = Self { stand: Stand::make(prefix).await?, lead, grace };
+        clients::make_room(fleet.place())?;
         for backend in 1..=backends {
             fleet.start(Host::Backend(backend))?;
         }
@@ -86,7 +93,7 @@ impl Fleet {
 }
 
 fn file(place: &Place, backends: u8) -> File {
-    let mut file = File::web(place, backends);
+    let mut file = File { limits: SEED, ..File::web(place, backends) };
     file.services.push(Service {
         check: "kind = \"http\"\nport = 7081\npath = \"/health\"\ndrain_on = [503]",
         ..Service::new(SERVICE, PORT, "tcp", backends)

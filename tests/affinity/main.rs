@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use lab::fixture::{client, clients, file, labs, stand, trials};
 
+mod balance_after_deploys;
 mod crowd;
 mod death;
 mod drain;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         restart_is_not_an_event::TESTS,
         timeouts::TESTS,
         draining_application::TESTS,
+        balance_after_deploys::TESTS,
     ];
     trials::run(if lab::long() { 1 } else { THREADS }, tests.concat())
 }

@@ -27,7 +27,9 @@ use crate::{clients, fleet::PORT};
 /// How long a connection or an answer may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Time between two messages of a session.
-const EVERY: Duration = Duration::from_millis(700);
+const EVERY: Duration = Duration::from_secs(1);
+/// Clients that come at once.
+const AT_ONCE: usize = 50;
 /// Clients that are told at once do not all come back at once; milliseconds.
 const SPREAD: u64 = 400;
 
@@ -74,27 +76,30 @@ pub(crate) struct Visitors {
 
 impl Visitors {
     /// Nobody yet.
-    pub(crate) fn none(place: &Place) -> Result<Self> {
-        clients::make_room(place)?;
-        Ok(Self {
-            place: place.clone(),
-            books: Arc::default(),
-            stop: watch::Sender::new(false),
-            tasks: JoinSet::new(),
-        })
+    pub(crate) fn none(place: &Place) -> Self {
+        let stop = watch::Sender::new(false);
+        Self { place: place.clone(), books: Arc::default(), stop, tasks: JoinSet::new() }
     }
 
-    /// These come, and have a session each when this returns. A `stubborn` one stays although it is asked to reconnect.
+    /// These come, some at a time, and have a session each when this returns. A `stubborn` one stays although it is asked
+    /// to reconnect.
     pub(crate) async fn come(
         &mut self,
-        sources: Vec<IpAddr>,
+        sources: &[IpAddr],
         stubborn: impl Fn(&IpAddr) -> bool,
     ) -> Result<()> {
+        for some in sources.chunks(AT_ONCE) {
+            self.come_at_once(some, &stubborn).await?;
+        }
+        Ok(())
+    }
+
+    async fn come_at_once(&mut self, sources: &[IpAddr], stubborn: impl Fn(&IpAddr) -> bool) -> Result<()> {
         let expected = lock(&self.books).visits.len() + sources.len();
         for source in sources {
             let client = Client {
-                source,
-                stubborn: stubborn(&source),
+                source: *source,
+                stubborn: stubborn(source),
                 place: self.place.clone(),
                 books: Arc::clone(&self.books),
                 stop: self.stop.subscribe(),

@@ -23,7 +23,7 @@ use lab::{
     process, servers,
     topology::{Host, LINES_PORT, UDP_PORT, VIP_V4, VIP_V6},
 };
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::sleep;
 
 use crate::{clients, labs::Lab};
@@ -59,7 +59,7 @@ pub(crate) struct Stand {
 impl Stand {
     /// Brings all up; every backend is `up`.
     pub(crate) async fn up(prefix: &str, setup: Setup) -> Result<Self> {
-        more_descriptors()?;
+        clients::more_descriptors(DESCRIPTORS)?;
         let lab = Lab::up(prefix, Extent::Network).await?;
         clients::make_room(&lab.place)?;
         for backend in Host::backends() {
@@ -169,14 +169,6 @@ pub(crate) async fn until(what: &str, holds: impl AsyncFn() -> Result<bool>) -> 
 }
 
 /// As many descriptors as there may be, here and in every program that is started from here.
-fn more_descriptors() -> Result<()> {
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    if maximum.is_some_and(|maximum| maximum < DESCRIPTORS) {
-        bail!("{DESCRIPTORS} descriptors are needed, the hard limit is {maximum:?}: raise `ulimit -Hn`");
-    }
-    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).context("raising RLIMIT_NOFILE")
-}
-
 /// The seed of Maglev is given, so that what is done again comes to the same.
 fn config(place: &Place, setup: Setup) -> String {
     let (api, state) = (place.api(), place.agent_state());

@@ -12,8 +12,8 @@ use balancer_user::{
     api::{
         server::{Peer, router},
         types::{
-            AddBackend, DeleteQuery, DetachDoc, ErrorDoc, ExplainRequest, FlowQuery, PinQuery, ReloadRequest,
-            SetAdmin, SetWeight,
+            AddBackend, DeleteQuery, DetachDoc, ErrorDoc, ExplainRequest, FlowQuery, PinQuery, ReleaseQuery,
+            ReloadRequest, SetAdmin, SetWeight,
         },
     },
     config,
@@ -74,6 +74,7 @@ fn queries(text: &str) {
     query::<DeleteQuery>(text);
     query::<FlowQuery>(text);
     query::<PinQuery>(text);
+    query::<ReleaseQuery>(text);
 }
 
 /// The configuration file with these backends.

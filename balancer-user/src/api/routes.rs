@@ -22,6 +22,8 @@ pub const FLOWS: &str = "/v1/flows";
 pub const FLOW_COUNT: &str = "/v1/flows/count";
 /// `GET` with [`super::types::PinQuery`]: [`super::types::PinsDoc`].
 pub const PINS: &str = "/v1/pins";
+/// `DELETE` with [`super::types::ReleaseQuery`]: [`super::types::ReleaseDoc`].
+pub const PINS_OF: &str = "/v1/pins/{service}";
 /// `GET`, `DELETE`: [`super::types::PinsDoc`]. The client is an address or a prefix, its slash written `%2F`.
 pub const PIN: &str = "/v1/pins/{service}/{client}";
 /// `POST` [`super::types::ExplainRequest`]: a list of [`super::types::ExplainDoc`].

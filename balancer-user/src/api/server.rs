@@ -15,8 +15,8 @@ use super::{
     routes,
     types::{
         AddBackend, BackendDoc, BackendsDoc, DeleteQuery, DetachDoc, ExplainDoc, ExplainRequest,
-        FlowCountDoc, FlowQuery, FlowsDoc, PinQuery, PinsDoc, ReloadDoc, ReloadRequest, ServiceDoc,
-        ServicesDoc, SetAdmin, SetWeight, StatusDoc,
+        FlowCountDoc, FlowQuery, FlowsDoc, PinQuery, PinsDoc, ReleaseDoc, ReleaseQuery, ReloadDoc,
+        ReloadRequest, ServiceDoc, ServicesDoc, SetAdmin, SetWeight, StatusDoc,
     },
 };
 use crate::{control::Handle, net::ssh::SshSession};
@@ -58,6 +58,7 @@ pub fn router(handle: Handle) -> Router {
         .route(routes::FLOWS, get(flows))
         .route(routes::FLOW_COUNT, get(flow_count))
         .route(routes::PINS, get(pins))
+        .route(routes::PINS_OF, axum::routing::delete(release_pins))
         .route(routes::PIN, get(pin).delete(delete_pin))
         .route(routes::EXPLAIN, post(explain))
         .route(routes::RELOAD, post(reload))
@@ -125,6 +126,14 @@ async fn flow_count(State(handle): State<Handle>) -> Answer<FlowCountDoc> {
 
 async fn pins(State(handle): State<Handle>, Query(query): Query<PinQuery>) -> Answer<PinsDoc> {
     Ok(Json(handle.ask(move |control| control.pins_doc(&query)).await??))
+}
+
+async fn release_pins(
+    State(handle): State<Handle>,
+    Path(service): Path<String>,
+    Query(query): Query<ReleaseQuery>,
+) -> Answer<ReleaseDoc> {
+    Ok(Json(handle.ask(move |control| control.release_pins(&service, query)).await??))
 }
 
 async fn pin(State(handle): State<Handle>, Path((service, client)): Two) -> Answer<PinsDoc> {

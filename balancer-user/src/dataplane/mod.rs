@@ -14,6 +14,7 @@ mod listeners;
 mod maglev;
 mod probes;
 mod query;
+mod release;
 mod resets;
 mod steer;
 mod sweep;
@@ -28,6 +29,7 @@ pub use explain::{By, Explanation};
 pub use kernel::{Attached, OpenOptions, detach, xdp_object};
 pub use probes::{Probes, Steered};
 pub use query::{FlowFilter, FlowRow, PinFilter, PinRow};
+pub use release::Released;
 pub use resets::{Doomed, Ends, FlowId, Turn};
 pub use sweep::{Named, Sweep};
 

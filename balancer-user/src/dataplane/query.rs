@@ -72,7 +72,7 @@ pub struct PinRow {
 }
 
 /// A pin's slot.
-type PinPlace<'a> = Place<'a, HostLine, PinWord>;
+pub(super) type PinPlace<'a> = Place<'a, HostLine, PinWord>;
 
 /// An address family as the host writes its addresses.
 pub(super) trait HostFamily: Family {
@@ -213,7 +213,7 @@ impl Dataplane {
         (!over).then(|| self.pin_row::<F>(&key, place.word))
     }
 
-    fn find_pin<F: HostFamily>(
+    pub(super) fn find_pin<F: HostFamily>(
         &self,
         service: u16,
         client: IpAddr,
@@ -229,19 +229,6 @@ impl Dataplane {
         let current = super::listeners::current(&self.tables);
         let (number, ..) = current.into_iter().find(|(_, _, of)| *of == service)?;
         listener(&self.tables, number)
-    }
-
-    /// Removes a client's pin; whether there was one. Its live flows stay where they are.
-    pub fn delete_pin(&mut self, service: u16, client: IpAddr) -> bool {
-        self.delete_pin_in::<V4>(service, client) || self.delete_pin_in::<V6>(service, client)
-    }
-
-    fn delete_pin_in<F: HostFamily>(&self, service: u16, client: IpAddr) -> bool {
-        // A packet may change the word between look and exchange: look again.
-        (0..16).any(|_| {
-            self.find_pin::<F>(service, client)
-                .is_some_and(|(_, place)| bucket::free::<F::PinSlots, _>(place.line, place.slot, place.word))
-        })
     }
 }
 

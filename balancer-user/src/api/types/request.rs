@@ -127,6 +127,15 @@ pub struct PinQuery {
     pub limit: Option<usize>,
 }
 
+/// Query of `DELETE /v1/pins/{service}`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseQuery {
+    /// Pins of clients without a live flow; no others can be released, so that it must be `true`.
+    #[serde(default)]
+    pub idle: bool,
+}
+
 /// `POST /v1/explain`: one question, or a list; the answer is a list of [`super::ExplainDoc`] in the same order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]

@@ -83,6 +83,19 @@ pub struct PinRow {
     pub flows: u64,
 }
 
+/// `DELETE /v1/pins/{service}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReleaseDoc {
+    /// Version of the document.
+    pub schema: Schema,
+    /// The service.
+    pub service: String,
+    /// Pins that were removed.
+    pub released: u64,
+    /// Pins that stay, because a flow of their client lives.
+    pub kept: u64,
+}
+
 /// One element of the answer to `POST /v1/explain`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ExplainDoc {

@@ -13,6 +13,7 @@ use crate::api::{client::Client, types::PinsDoc};
 mod del;
 mod get;
 mod list;
+mod release;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum PinCommand {
@@ -22,6 +23,11 @@ pub(super) enum PinCommand {
     Get(PinArgs),
     /// Forget the pin of one client; its live flows stay where they are.
     Del(PinArgs),
+    /// Forget the pins of clients that are away, so that they are placed anew: evens the shares after a rolling deploy.
+    ///
+    /// Clients with a live flow keep their pin. Those that are away find another backend when they come back, and the
+    /// state that the old one had for them is not there.
+    Release(release::ReleaseArgs),
 }
 
 /// Which pin.
@@ -40,6 +46,7 @@ pub(super) async fn run(command: PinCommand, client: &Client, ui: &mut Ui<'_>) -
         PinCommand::List(args) => list::run(&args, client, ui).await,
         PinCommand::Get(args) => get::run(&args, client, ui).await,
         PinCommand::Del(args) => del::run(&args, client, ui).await,
+        PinCommand::Release(args) => release::run(&args, client, ui).await,
     }
 }
 

@@ -45,6 +45,7 @@ fn every_command_of_the_manual_is_taken() {
         "pin list ws --backend ws-1",
         "pin get ws 198.51.100.7",
         "pin del ws 2001:db8::/64",
+        "pin release ws --idle",
         "explain 198.51.100.7:40123 203.0.113.10:443/tcp",
         "--api /tmp/api.sock status",
         "status --api /tmp/api.sock",

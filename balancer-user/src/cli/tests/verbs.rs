@@ -7,7 +7,7 @@ use super::{
     documents::*,
     standin::{Answer, Ended, StandIn},
 };
-use crate::api::types::{ChangeRow, DetachDoc, FlowCountDoc, FlowCountRow, ReloadDoc, Schema};
+use crate::api::types::{ChangeRow, DetachDoc, FlowCountDoc, FlowCountRow, ReleaseDoc, ReloadDoc, Schema};
 
 /// The one request of a command that was answered with `document`.
 fn asked(document: &impl Serialize, command: &str) -> String {
@@ -64,6 +64,17 @@ fn lists_are_narrowed_by_the_agent() {
 fn a_pin_is_found_by_its_client() {
     assert_eq!(asked(&pins(), "pin get ws 2001:db8::/64"), "GET /v1/pins/ws/2001:db8::%2F64");
     assert_eq!(asked(&pins(), "pin del ws 198.51.100.7"), "DELETE /v1/pins/ws/198.51.100.7");
+}
+
+#[test]
+fn a_release_of_idle_pins_says_how_many() {
+    let document = ReleaseDoc { schema: Schema, service: "ws".into(), released: 412, kept: 1 };
+    let agent = StandIn::with(&document);
+    let ended = agent.balancer("pin release ws --idle");
+    assert_eq!((ended.code, ended.out.as_str()), (0, ""));
+    let said = "service \"ws\": 412 idle pins released; 1 pin of clients with live flows kept\n";
+    assert_eq!(ended.err, said);
+    assert_eq!(agent.requests(), ["DELETE /v1/pins/ws?idle=true"]);
 }
 
 #[test]

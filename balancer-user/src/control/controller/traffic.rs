@@ -11,11 +11,12 @@ use super::{Control, member::Stage};
 use crate::{
     api::types::{
         ApiError, DEFAULT_LIMIT, ErrorCode, ExplainDoc, ExplainQuestion, ExplainStep, FlowCountDoc,
-        FlowCountRow, FlowQuery, FlowRow, FlowsDoc, PinQuery, PinRow, PinsDoc, Schema,
+        FlowCountRow, FlowQuery, FlowRow, FlowsDoc, PinQuery, PinRow, PinsDoc, ReleaseDoc, ReleaseQuery,
+        Schema,
     },
     config::{Listen, Service},
     control::entries::{listener_id, listener_key, service_identity},
-    dataplane::{self, Explanation, FlowFilter, PinFilter},
+    dataplane::{self, Explanation, FlowFilter, PinFilter, Released},
 };
 
 /// A service's listeners by number.
@@ -126,6 +127,24 @@ impl Control {
         }
         tracing::info!("service {service}: the pin of {client} is deleted by the operator");
         Ok(document)
+    }
+
+    /// Removes the pins of clients without a live flow, so that their next connections are placed anew.
+    ///
+    /// # Errors
+    /// An unknown service, or a query that asks for more than that.
+    pub fn release_pins(&mut self, service: &str, query: ReleaseQuery) -> Result<ReleaseDoc, ApiError> {
+        let ReleaseQuery { idle } = query;
+        if !idle {
+            let message = "only idle pins can be released: a live flow holds its client's pin";
+            return Err(ApiError::new(ErrorCode::Invalid, message).with_remedy("say idle=true"));
+        }
+        let service = self.service(service)?.name.clone();
+        let number = self.numbers.services.of(&service_identity(&service));
+        let Released { idle, kept } =
+            number.map(|number| self.tables.release_idle(number)).unwrap_or_default();
+        tracing::info!("service {service}: {idle} idle pins are released by the operator, {kept} stay");
+        Ok(ReleaseDoc { schema: Schema, service, released: idle, kept })
     }
 
     fn pin_place(&self, service: &str, client: &str) -> Result<(u16, IpAddr), ApiError> {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::api::types::{AddBackend, DeleteQuery, ExplainQuestion, FlowQuery, PinQuery};
+use crate::api::types::{AddBackend, DeleteQuery, ExplainQuestion, FlowQuery, PinQuery, ReleaseQuery};
 
 fn add(name: &str, addresses: &[&str]) -> AddBackend {
     let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
@@ -137,6 +137,38 @@ fn a_pin_is_deleted_once() {
     bench.connect(7).unwrap();
     assert_eq!(bench.control.delete_pin("ws", "198.51.100.7").unwrap().pins.len(), 1);
     assert_eq!(bench.control.delete_pin("ws", "198.51.100.7").unwrap_err().code, ErrorCode::NotFound);
+}
+
+#[test]
+fn the_client_of_a_deleted_pin_is_placed_anew_at_once() {
+    let mut bench = Bench::new(&two_backends());
+    let client = (1..=100).find(|client| bench.connect(*client).as_deref() == Some("ws-1")).unwrap();
+    bench.finish(client);
+    bench.weigh("ws-1", 0).unwrap();
+    assert_eq!(bench.connect(client).as_deref(), Some("ws-1"), "by its pin");
+    bench.finish(client);
+    bench.control.delete_pin("ws", &format!("198.51.100.{client}")).unwrap();
+    assert_eq!(bench.connect(client).as_deref(), Some("ws-2"));
+}
+
+#[test]
+fn a_release_of_idle_pins_lets_go_of_clients_without_a_live_flow_alone() {
+    let mut bench =
+        Bench::new(&file(&(service("ws", "203.0.113.10", 2) + &service("game", "203.0.113.11", 1))));
+    (1..=20).for_each(|client| assert!(bench.connect(client).is_some()));
+    (1..=15).for_each(|client| bench.finish(client));
+    let idle = ReleaseQuery { idle: true };
+    let other = bench.control.release_pins("game", idle).unwrap();
+    assert_eq!((other.released, other.kept), (0, 0), "of another service");
+    let document = bench.control.release_pins("ws", idle).unwrap();
+    assert_eq!((document.released, document.kept), (15, 5));
+    let left = bench.control.pins_doc(&PinQuery::default()).unwrap().pins;
+    assert_eq!((left.len(), left.iter().all(|pin| pin.flows == 1)), (5, true));
+    bench.weigh("ws-1", 0).unwrap();
+    let homes: Vec<_> = (1..=15).map(|client| bench.connect(client)).collect();
+    assert!(homes.iter().all(|home| home.as_deref() == Some("ws-2")), "not placed anew: {homes:?}");
+    let refused = bench.control.release_pins("ws", ReleaseQuery::default()).unwrap_err();
+    assert_eq!(refused.code, ErrorCode::Invalid);
 }
 
 #[test]
