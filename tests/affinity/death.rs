@@ -14,8 +14,7 @@ use lab::{
         scrape::scrape,
     },
     node::lines::Over,
-    process,
-    servers,
+    process, servers,
 };
 use tokio::time::{sleep, timeout};
 
@@ -157,7 +156,12 @@ async fn back(stand: &Stand, source: IpAddr) -> Result<Instant> {
 /// Frames that the backend has sent onto its segment.
 fn emitted(stand: &Stand) -> Result<u64> {
     let text = lab::netns::output(stand.place().switch().command("ip").args([
-        "-s", "-j", "link", "show", "dev", &VICTIM.to_string(),
+        "-s",
+        "-j",
+        "link",
+        "show",
+        "dev",
+        &VICTIM.to_string(),
     ]))?;
     let links: serde_json::Value = serde_json::from_str(&text)?;
     links[0]["stats64"]["rx"]["packets"].as_u64().context("no counter")
@@ -198,7 +202,11 @@ async fn cut_off(prefix: &str, title: &str, talking: fn(usize) -> usize) -> Resu
         Err(error) => {
             let flows = stand.balancer.json(&["flow", "list", LINES]).await?;
             let status = stand.balancer.json(&["status"]).await?;
-            return Err(error.context(format!("{flows}\n{}\n{}", status["reasons"], stand.balancer.log_tail())));
+            return Err(error.context(format!(
+                "{flows}\n{}\n{}",
+                status["reasons"],
+                stand.balancer.log_tail()
+            )));
         }
     };
     outcome.print(title, detected?);
@@ -206,9 +214,8 @@ async fn cut_off(prefix: &str, title: &str, talking: fn(usize) -> usize) -> Resu
     outcome.all_reset()?;
     let resets = number(&stand, VICTIM, "resets").await?;
     ensure!(resets == count, "{resets} flows were counted as reset, {count} were");
-    let series = format!(
-        "balancer_backend_resets_total{{service=\"{LINES}\",backend=\"{VICTIM}\",cause=\"down\"}}"
-    );
+    let series =
+        format!("balancer_backend_resets_total{{service=\"{LINES}\",backend=\"{VICTIM}\",cause=\"down\"}}");
     let counted = scrape(&stand)?.get(&series).copied();
     ensure!(counted == Some(count as f64), "{series} is {counted:?}");
     let failed = clients::exchange_all(&mut survivors, CALM).await;
@@ -227,7 +234,8 @@ async fn confirmed(stand: &Stand) -> Result<()> {
 
 fn death() -> Result<()> {
     block_on(async {
-        let (outcome, scale) = cut_off("ba-death-", "death, half of them silent", |sessions| sessions / 2).await?;
+        let (outcome, scale) =
+            cut_off("ba-death-", "death, half of them silent", |sessions| sessions / 2).await?;
         outcome.paced(&scale)
     })
 }

@@ -65,7 +65,8 @@ fn drain() -> Result<()> {
 
         let mut heard: Vec<Instant> = ends.iter().map(|(_, _, at)| *at).collect();
         heard.sort_unstable();
-        let [first, last] = [heard.first(), heard.last()].map(|at| at.map_or(f64::NAN, |at| seconds(begun, *at)));
+        let [first, last] =
+            [heard.first(), heard.last()].map(|at| at.map_or(f64::NAN, |at| seconds(begun, *at)));
         println!(
             "drain: {sessions} sessions, deadline {deadline} s, first RST {first:.2} s, last RST {last:.2} s; a client \
              that is pinned there connected {times} times, {there} times to the draining backend"
@@ -78,8 +79,9 @@ fn drain() -> Result<()> {
         ensure!((last - first - whole).abs() <= whole * slack, "it took {:.2} s", last - first);
         ensure!(times > 10 && there == 0, "{there} of {times} new connections");
         ensure!(number(&stand, VICTIM, "resets").await? == u64::from(sessions), "resets");
-        let series =
-            format!("balancer_backend_resets_total{{service=\"{LINES}\",backend=\"{VICTIM}\",cause=\"drain\"}}");
+        let series = format!(
+            "balancer_backend_resets_total{{service=\"{LINES}\",backend=\"{VICTIM}\",cause=\"drain\"}}"
+        );
         let counted = scrape(&stand)?.get(&series).copied();
         ensure!(counted == Some(f64::from(sessions)), "{series} is {counted:?}");
         Ok(())

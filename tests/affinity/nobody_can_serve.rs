@@ -19,7 +19,8 @@ use crate::{
     trials::Test,
 };
 
-pub(crate) const TESTS: &[Test] = &[("nobody_can_serve", panic), ("a_connection_that_nobody_can_serve_is_refused", refusal)];
+pub(crate) const TESTS: &[Test] =
+    &[("nobody_can_serve", panic), ("a_connection_that_nobody_can_serve_is_refused", refusal)];
 
 const BACKENDS: u8 = 4;
 

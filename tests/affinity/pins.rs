@@ -48,7 +48,11 @@ fn timeout() -> Result<()> {
                 if dead { "dead" } else { "alive" },
                 CLIENTS - moved
             );
-            ensure!(back == CLIENTS - moved, "agent dead {dead}: after 8 s {back} are back, Maglev says {}", CLIENTS - moved);
+            ensure!(
+                back == CLIENTS - moved,
+                "agent dead {dead}: after 8 s {back} are back, Maglev says {}",
+                CLIENTS - moved
+            );
         }
         Ok(())
     })

@@ -37,7 +37,16 @@ impl Packets {
         let all = Serving::FLOWS | Serving::PINNED | Serving::NEW;
         let failed = [0, Serving::RESETS, Serving::RESETS];
         let [rehashed, reset, again] = failed;
-        self.pick(&[all, all, all, Serving::FLOWS, Serving::FLOWS | Serving::KEEPS_PINS, rehashed, reset, again])
+        self.pick(&[
+            all,
+            all,
+            all,
+            Serving::FLOWS,
+            Serving::FLOWS | Serving::KEEPS_PINS,
+            rehashed,
+            reset,
+            again,
+        ])
     }
 
     /// A frame of at least 14 bytes.

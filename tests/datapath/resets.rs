@@ -235,8 +235,7 @@ pub(crate) fn the_agent_waits_for_the_turn_of_a_flow_and_lets_go_of_one_that_is_
 pub(crate) fn an_address_of_every_port_is_reset_from_the_port_that_was_asked() -> Result<()> {
     let mut fixture = Fixture::new()?;
     fixture.run(&tcp(CLIENT, 4000, VIP_ANY, 8080, Seg::syn(1)))?;
-    let backend =
-        fixture.forwarded(&tcp(CLIENT, 4000, VIP_ANY, 8080, Seg::ack(2)), Reason::Promoted)?;
+    let backend = fixture.forwarded(&tcp(CLIENT, 4000, VIP_ANY, 8080, Seg::ack(2)), Reason::Promoted)?;
     fixture.fail(backend, 0);
     let flow = fixture.doomed()?;
     let Turn::Reset(ends) = fixture.plane().reset(flow) else { anyhow::bail!("its turn has not come") };

@@ -8,8 +8,7 @@ use crate::{
     env::Env,
     packet::Packet,
     parse::{
-        PROTO_TCP,
-        link,
+        PROTO_TCP, link,
         transport::{Segment, TcpFlags},
     },
     table::interface,

@@ -58,8 +58,11 @@ pub fn send<E: Env, P: Packet>(
 /// Counts a packet that was to be answered, and was or was not.
 #[inline(always)]
 pub fn answered<E: Env>(env: &E, decision: Decision, done: bool) -> Verdict {
-    let (reason, verdict) =
-        if done { (decision.reason_index(), Verdict::TX) } else { (Reason::TableError.index(), Verdict::DROP) };
+    let (reason, verdict) = if done {
+        (decision.reason_index(), Verdict::TX)
+    } else {
+        (Reason::TableError.index(), Verdict::DROP)
+    };
     env.count_index(reason);
     verdict
 }

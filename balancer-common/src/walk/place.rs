@@ -17,7 +17,8 @@ use crate::{
 /// pin would.
 #[inline(always)]
 pub fn tentative_lifetime<L: Line>(settings: &Settings, listener: Listener<'_, L>) -> u32 {
-    let handshake = u32::from(listener.timeouts().syn) << (settings.flow_tick_shift - settings.pin_tick_shift);
+    let handshake =
+        u32::from(listener.timeouts().syn) << (settings.flow_tick_shift - settings.pin_tick_shift);
     let pin = listener.affinity_timeout();
     if pin < handshake { pin } else { handshake }
 }

@@ -37,7 +37,9 @@ impl Voice {
         let Err(error) = speaker.say(ends.service, ends.client, segment) else { return };
         if self.complained.is_none_or(|at| at.elapsed() >= COMPLAINTS) {
             self.complained = Some(Instant::now());
-            tracing::warn!("{word} cannot be sent, nor perhaps others: {error}; clients that send nothing hear nothing");
+            tracing::warn!(
+                "{word} cannot be sent, nor perhaps others: {error}; clients that send nothing hear nothing"
+            );
         }
     }
 }

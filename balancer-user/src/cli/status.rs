@@ -51,7 +51,9 @@ fn facts(document: &StatusDoc) -> Table {
 fn services(document: &StatusDoc) -> Value {
     match document.panic.is_empty() {
         true => document.services.into(),
-        false => Value::toned(format!("{}, panic: {}", document.services, document.panic.join(", ")), Tone::Bad),
+        false => {
+            Value::toned(format!("{}, panic: {}", document.services, document.panic.join(", ")), Tone::Bad)
+        }
     }
 }
 

@@ -71,7 +71,9 @@ impl<'a> Table<'a> {
             DeValue::String(word) => {
                 let word = match word.as_ref() {
                     "off" => Ok(None),
-                    other => Err(Fault::new(format!("{name} has no word {other:?}"), "use 0.0 to 1.0, or \"off\"")),
+                    other => {
+                        Err(Fault::new(format!("{name} has no word {other:?}"), "use 0.0 to 1.0, or \"off\""))
+                    }
                 };
                 self.judged(&value, word)
             }

@@ -9,8 +9,8 @@ use balancer_common::{
 
 use super::judge::Rules;
 use crate::config::{
-    Affinity, Agent, Backend, Config, Drain, HealthCheck, HealthKind, Limits, Listen, OnExit, Service, Timeouts,
-    Via, XdpMode,
+    Affinity, Agent, Backend, Config, Drain, HealthCheck, HealthKind, Limits, Listen, OnExit, Service,
+    Timeouts, Via, XdpMode,
 };
 
 pub(crate) fn backend(name: &str, host: u8) -> Backend {

@@ -104,9 +104,7 @@ fn sweep_flows<F: ResetFamily>(tables: &Tables, sweep: &mut Sweep) {
             *sweep.expired.entry(word.backend()).or_default() += 1;
             sweep.doomed.push(Doomed { flow: F::id(key), wait: 0 });
             sweep.freed += 1;
-        } else if over
-            && bucket::free::<F::FlowSlots, _>(line, slot, word)
-        {
+        } else if over && bucket::free::<F::FlowSlots, _>(line, slot, word) {
             flow::ended::<F, _>(tables, &key, word, Transition::Expired);
             sweep.freed += 1;
             return true;

@@ -71,7 +71,8 @@ fn states(snapshot: &Snapshot, encoder: &mut Encoder<'_>) -> fmt::Result {
 
 /// One sample for each cause.
 fn resets(snapshot: &Snapshot, encoder: &mut Encoder<'_>) -> fmt::Result {
-    let mut family = Family::counter(encoder, "backend_resets_total", "Live flows that were reset, by cause")?;
+    let mut family =
+        Family::counter(encoder, "backend_resets_total", "Live flows that were reset, by cause")?;
     for sample in &snapshot.backends {
         let [service, backend] = labels(sample);
         for cause in Cause::ALL {

@@ -21,8 +21,18 @@ const REDIRECT: i32 = 23;
 
 /// The steps that the walk goes off to from the entry program; but for the chain of extension headers, each is there
 /// for v4 and for v6.
-const STEPS: [&str; 10] =
-    ["unsteady", "reroute", "fail", "reset", "unknown", "promote", "place_new", "place_unknown", "remember", "icmp"];
+const STEPS: [&str; 10] = [
+    "unsteady",
+    "reroute",
+    "fail",
+    "reset",
+    "unknown",
+    "promote",
+    "place_new",
+    "place_unknown",
+    "remember",
+    "icmp",
+];
 const EXTENSIONS: &str = "behind_extensions6";
 
 pub(crate) fn the_path_of_a_known_flow_calls_no_helper_that_is_not_inlined() -> Result<()> {

@@ -25,13 +25,15 @@ fn read(frame: &[u8]) -> Result<Read<'_>, String> {
     let (addresses, sum, ip_right) = match &packet.net {
         Some(NetSlice::Ipv4(ip)) => {
             let header = ip.header();
-            let sum = tcp.to_header().calc_checksum_ipv4_raw(header.source(), header.destination(), tcp.payload());
+            let sum =
+                tcp.to_header().calc_checksum_ipv4_raw(header.source(), header.destination(), tcp.payload());
             let right = header.to_header().calc_header_checksum() == header.header_checksum();
             ((header.source().to_vec(), header.destination().to_vec()), sum, right)
         }
         Some(NetSlice::Ipv6(ip)) => {
             let header = ip.header();
-            let sum = tcp.to_header().calc_checksum_ipv6_raw(header.source(), header.destination(), tcp.payload());
+            let sum =
+                tcp.to_header().calc_checksum_ipv6_raw(header.source(), header.destination(), tcp.payload());
             ((header.source().to_vec(), header.destination().to_vec()), sum, true)
         }
         _ => return Err("no IP".into()),

@@ -43,7 +43,10 @@ const BALANCES: &[Word] = &[
 ];
 
 const ON_DOWN: &[Word] = &[
-    Word::now("reset", "its TCP flows are reset, paced by reset_rate; its UDP flows are sent to another backend"),
+    Word::now(
+        "reset",
+        "its TCP flows are reset, paced by reset_rate; its UDP flows are sent to another backend",
+    ),
     Word::now("rehash", "its flows are sent to another backend, which resets what it does not know"),
     Word::now("hold", "its flows go on being sent to it"),
 ];
@@ -182,7 +185,12 @@ pub(super) const DRAIN: &[Key] = &[
         Value::Default(r#""5m""#),
         "how long the flows of a draining or deleted backend may go on",
     ),
-    Key::new("end", Kind::Word(ENDS), Value::Default(r#""reset""#), "what becomes of its flows at the deadline"),
+    Key::new(
+        "end",
+        Kind::Word(ENDS),
+        Value::Default(r#""reset""#),
+        "what becomes of its flows at the deadline",
+    ),
 ];
 
 pub(super) const TIMEOUTS: &[Key] = &[

@@ -74,8 +74,7 @@ impl Control {
         let now = SystemTime::now();
         self.services.iter().any(|service| {
             self.rows_of(service).any(|(number, member)| {
-                let resets =
-                    self.standing.backends.get(&number).is_some_and(|it| it.state.serving.resets());
+                let resets = self.standing.backends.get(&number).is_some_and(|it| it.state.serving.resets());
                 !resets && self.drain_of(service, member).is_overdue(member.draining_since, now)
             })
         })

@@ -187,7 +187,12 @@ fn adopt_numbers(adopted: &Adopted) -> AllNumbers {
 
 fn standing(adopted: &Adopted) -> Standing {
     let backend = |it: &AdoptedBackend| {
-        let stands = StandingBackend { identity: it.identity, state: it.state, schedule: it.schedule, hop: it.next_hop };
+        let stands = StandingBackend {
+            identity: it.identity,
+            state: it.state,
+            schedule: it.schedule,
+            hop: it.next_hop,
+        };
         (it.number, stands)
     };
     Standing {

@@ -139,9 +139,9 @@ impl Control {
                 }
                 None => format!("{flows} live flows go on until they end"),
             }),
-            Admin::Maint if self.serving(number).is_some_and(Serving::flows) => Some(format!(
-                "{flows} live flows go on while no other backend could take their clients"
-            )),
+            Admin::Maint if self.serving(number).is_some_and(Serving::flows) => {
+                Some(format!("{flows} live flows go on while no other backend could take their clients"))
+            }
             Admin::Maint => Some(format!("{flows} live flows are cut")),
             Admin::Ready | Admin::Gone => None,
         }

@@ -76,7 +76,10 @@ fn the_turns_of_a_dead_backends_flows_outlive_the_agent() {
 fn nobody_is_reset_while_nobody_could_take_him() {
     let mut bench = Bench::new(&two_backends());
     let client = bench.clients_of_ws_1(60)[0];
-    bench.control.set_admin("ws", "ws-2", SetAdmin { yes: true, force: true, ..SetAdmin::to(Admin::Maint) }).unwrap();
+    bench
+        .control
+        .set_admin("ws", "ws-2", SetAdmin { yes: true, force: true, ..SetAdmin::to(Admin::Maint) })
+        .unwrap();
     let sure = SetAdmin { yes: true, force: true, ..SetAdmin::to(Admin::Maint) };
     let document = bench.control.set_admin("ws", "ws-1", sure).unwrap();
     assert!(document.notes[0].contains("while no other"), "{:?}", document.notes);
