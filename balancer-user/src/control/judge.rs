@@ -67,6 +67,8 @@ pub struct Judged {
     pub backends: Vec<WantedBackend>,
     /// Its Maglev table.
     pub maglev: Option<MaglevInputs>,
+    /// Nobody takes new clients, for want of nothing but a MAC address: that takes a moment, and a client tries again.
+    pub waiting: bool,
 }
 
 /// Judges all backends of service `service` together.
@@ -80,7 +82,19 @@ pub fn judge(service: u16, rules: &Rules, subjects: &[Subject]) -> Judged {
     let entrants = entrants
         .map(|(subject, _)| (subject.name.clone(), subject.number, subject.candidate.weight))
         .collect();
-    Judged { regime: situation.regime, backends, maglev: MaglevInputs::new(rules.maglev_size, entrants) }
+    let near: Vec<_> = candidates.iter().map(|one| Candidate { reachable: true, ..*one }).collect();
+    Judged {
+        regime: situation.regime,
+        backends,
+        maglev: MaglevInputs::new(rules.maglev_size, entrants),
+        waiting: !anybody(rules.policy, &candidates) && anybody(rules.policy, &near),
+    }
+}
+
+/// Whether any of them takes new clients.
+fn anybody(policy: Policy, candidates: &[Candidate]) -> bool {
+    let situation = Situation::of(policy, candidates);
+    candidates.iter().any(|one| situation.serving(one).new_clients())
 }
 
 /// The candidates, those up whose application asks to be drained when too few would be left: who asked first is heard

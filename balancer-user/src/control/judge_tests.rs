@@ -58,3 +58,23 @@ fn applications_that_ask_to_be_drained_are_heard_in_turn_while_enough_are_left()
     assert_eq!(taking(3), [1, 2, 4]);
     assert_eq!(taking(9), [1, 2, 3, 4]);
 }
+
+#[test]
+fn where_only_mac_addresses_are_missing_clients_are_to_try_again() {
+    let waiting = |candidates: &[(Health, bool)]| {
+        let subjects: Vec<_> = (1..)
+            .zip(candidates)
+            .map(|(number, (health, reachable))| {
+                let mut subject = subject(number, Admin::Ready, *health);
+                subject.candidate.reachable = *reachable;
+                subject
+            })
+            .collect();
+        judge(9, &rules(), &subjects).waiting
+    };
+    assert!(waiting(&[(Health::Checking, false), (Health::Checking, false)]));
+    assert!(!waiting(&[(Health::Checking, false), (Health::Up, true)]), "one takes clients");
+    let off = Rules { policy: Policy { panic_below: None, ..rules().policy }, ..rules() };
+    let down = [subject(1, Admin::Ready, Health::Down)];
+    assert!(!judge(9, &off, &down).waiting, "nobody would, wherever he is");
+}

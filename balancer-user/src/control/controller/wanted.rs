@@ -7,6 +7,7 @@ use std::{
 
 use balancer_common::{
     serve::{Candidate, Policy, Serving},
+    state::OnNone,
     table::{
         backend::{BackendState, NextHop},
         listener::ListenerEntry,
@@ -41,7 +42,7 @@ impl Control {
         let mut conditions = BTreeMap::new();
         for service in &self.services {
             let Some(number) = self.numbers.services.of(&service_identity(&service.name)) else { continue };
-            let Judged { regime, mut backends, maglev } =
+            let Judged { regime, mut backends, maglev, waiting } =
                 judge(number, &rules(service), &self.subjects(service, number));
             for backend in backends.iter_mut().filter(|it| it.state.serving.resets()) {
                 backend.schedule = self.schedule(service, backend);
@@ -54,7 +55,11 @@ impl Control {
                 affinity_timeout: self.tables.clock().pin_ticks(service.affinity.timeout),
             };
             wanted.services.push(WantedService { number, line, maglev, retired: false });
-            wanted.listeners.extend(self.listeners(service, number));
+            let listeners = self.listeners(service, number);
+            wanted.listeners.extend(listeners.map(|listener| match waiting {
+                true => ListenerEntry { on_none: OnNone::Drop, ..listener },
+                false => listener,
+            }));
         }
         wanted.services.extend(self.retired_services());
         let judged: HashSet<u16> = wanted.backends.iter().map(|backend| backend.number).collect();
