@@ -64,8 +64,12 @@ impl Lines {
         loop {
             heard.clear();
             tokio::select! {
-                // What goes wrong with it shows up when reading.
-                _ = every.tick(), if talk => { let _ = self.stream.get_mut().write_all(b"{\"n\":0}\n").await; }
+                // A reset is told once, to whoever asks first.
+                _ = every.tick(), if talk => {
+                    if let Err(error) = self.stream.get_mut().write_all(b"{\"n\":0}\n").await {
+                        return Over::Failed(error.kind());
+                    }
+                }
                 read = self.stream.read_until(b'\n', &mut heard) => match read {
                     Ok(0) => return Over::Closed,
                     Ok(_) => {}
