@@ -166,17 +166,18 @@ fn reap(pid: Pid) {
     let _ = waitpid(Some(pid), WaitOptions::NOHANG);
 }
 
-/// Field 22 of `/proc/PID/stat`; a zombie counts as gone.
+/// Field 22 of `/proc/PID/stat`; a zombie counts as gone, but not before its last thread: that still holds its sockets.
 fn start_time(pid: i32) -> Option<u64> {
     parse_start_time(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
 fn parse_start_time(stat: &str) -> Option<u64> {
     // The name in field 2 may hold blanks and brackets: count from its last bracket.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    match fields.next()? {
-        "Z" | "X" => None,
-        _ => fields.nth(18)?.parse().ok(),
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let (state, threads, start) = (fields.first()?, fields.get(17)?, fields.get(19)?);
+    match (*state, *threads) {
+        ("Z" | "X", "0" | "1") => None,
+        _ => start.parse().ok(),
     }
 }
 
@@ -193,6 +194,12 @@ mod tests {
     #[test]
     fn a_zombie_is_gone() {
         assert_eq!(parse_start_time("7 (a) Z 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4242 9 10"), None);
+    }
+
+    #[test]
+    fn a_zombie_with_threads_is_not_gone_yet() {
+        let stat = "7 (a) Z 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 4242 9 10";
+        assert_eq!(parse_start_time(stat), Some(4242));
     }
 
     #[test]
