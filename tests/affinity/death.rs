@@ -40,6 +40,8 @@ struct Scale {
     keys: &'static str,
     /// How long the silent ones say nothing before.
     silence: Duration,
+    /// Flows outlast the silence, also those of clients that say nothing more after their first message.
+    timeouts: &'static str,
     /// By how much the whole may take longer or shorter, as a share of it.
     slack: f64,
 }
@@ -48,10 +50,13 @@ impl Scale {
     fn of_this_run() -> Self {
         if lab::long() {
             let silence = Duration::from_secs(60);
-            Self { sessions: 2_000, rate: 200, keys: "reset_rate = 200", silence, slack: 0.1 }
+            let timeouts = "closing = \"4s\", syn = \"2m\"";
+            let keys = "reset_rate = 200\nheartbeat = \"90s\"";
+            Self { sessions: 2_000, rate: 200, keys, silence, timeouts, slack: 0.1 }
         } else {
             let silence = Duration::from_secs(2);
-            Self { sessions: 120, rate: 60, keys: "reset_rate = 60", silence, slack: 0.35 }
+            let timeouts = "closing = \"4s\"";
+            Self { sessions: 120, rate: 60, keys: "reset_rate = 60", silence, timeouts, slack: 0.35 }
         }
     }
 
@@ -190,7 +195,7 @@ async fn before(stand: &Stand, scale: &Scale) -> Result<(Vec<Client>, Vec<Client
 /// What must hold of a death by a cut link, whoever talks.
 async fn cut_off(prefix: &str, title: &str, talking: fn(usize) -> usize) -> Result<(Outcome, Scale)> {
     let scale = Scale::of_this_run();
-    let stand = stand(prefix, scale.keys, "closing = \"4s\"").await?;
+    let stand = stand(prefix, scale.keys, scale.timeouts).await?;
     let (victims, mut survivors) = before(&stand, &scale).await?;
     let (count, talking) = (victims.len() as u64, talking(victims.len()));
     ensure!(number(&stand, VICTIM, "flows").await? >= count, "not all sessions are tracked");
@@ -255,7 +260,7 @@ fn paced() -> Result<()> {
 fn killed() -> Result<()> {
     block_on(async {
         let scale = Scale::of_this_run();
-        let stand = stand("ba-killed-", scale.keys, "closing = \"4s\"").await?;
+        let stand = stand("ba-killed-", scale.keys, scale.timeouts).await?;
         let victims = sessions_on(&stand, VICTIM, 0..scale.sessions).await?;
         let (talking, server) = (victims.len() / 2, process::running(stand.place(), VICTIM, servers::LINES)?);
         server.kill()?;

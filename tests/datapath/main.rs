@@ -95,6 +95,7 @@ fn trials() -> Vec<Trial> {
         resets::tags_options_and_extension_headers_are_no_hindrance,
         resets::a_rst_is_never_answered_and_confirms_that_the_client_knows,
         resets::a_segment_before_its_flows_turn_is_dropped,
+        resets::a_flow_that_closes_loses_nothing_while_it_waits_for_its_turn,
         resets::a_syn_on_a_flow_that_is_reset_or_waits_for_it_is_a_new_connection,
         resets::what_is_no_tcp_flow_of_a_dead_backend_is_never_reset,
         resets::a_udp_flow_on_a_dead_backend_chooses_again,

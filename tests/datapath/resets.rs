@@ -142,6 +142,28 @@ pub(crate) fn a_segment_before_its_flows_turn_is_dropped() -> Result<()> {
     Ok(())
 }
 
+pub(crate) fn a_flow_that_closes_loses_nothing_while_it_waits_for_its_turn() -> Result<()> {
+    for (client, vip) in families() {
+        let mut fixture = Fixture::new()?;
+        let backend = fixture.connect(client, 4000)?;
+        let segment = |seg| tcp(client, 4000, vip, PORT, seg);
+        // Forged: the client has more to say than this FIN has it, which is seen once its backend serves again.
+        fixture.forwarded(&segment(Seg::fin(1001)), Reason::Flow)?;
+        fixture.fail(backend, 1 << 20);
+        let more = segment(Seg { payload: 1000, ..Seg::ack(1001) });
+        fixture.expect(&more, Outcome::Drop(Reason::ResetWaiting))?;
+        fixture.serve(backend, ALL);
+        ensure!(fixture.forwarded(&more, Reason::Flow)? == backend && fixture.live(backend)? == 1);
+        // At its turn, its client is told at the number that it says it expects.
+        fixture.forwarded(&segment(Seg::fin(2001)), Reason::Flow)?;
+        fixture.fail(backend, 0);
+        fixture.expect(&more, Outcome::Rst(Reason::Reset))?;
+        let flow = fixture.doomed()?;
+        ensure!(fixture.plane().unconfirmed(flow).is_some_and(|ends| ends.ack == 5000));
+    }
+    Ok(())
+}
+
 pub(crate) fn a_syn_on_a_flow_that_is_reset_or_waits_for_it_is_a_new_connection() -> Result<()> {
     for window in [0, 1 << 20] {
         let mut fixture = Fixture::new()?;

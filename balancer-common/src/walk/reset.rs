@@ -39,13 +39,18 @@ pub fn fail<F: Family, E: Steps>(
         }
         return Decision::drop(Reason::ResetConfirmed);
     }
-    known::note_ack::<F, E>(segment, &place);
-    if place.word.state() != FlowState::RESET {
-        let schedule = backend::schedule(env, place.word.backend());
-        if schedule.wait(hash, env.jiffies()) > 0 {
-            return Decision::drop(Reason::ResetWaiting);
+    let state = place.word.state();
+    let schedule = backend::schedule(env, place.word.backend());
+    if state != FlowState::RESET && schedule.wait(hash, env.jiffies()) > 0 {
+        // A closing flow's hint is the end that its client announced, which counts if the backend serves it again.
+        if state != FlowState::CLOSING {
+            known::note_ack::<F, E>(segment, &place);
         }
-        cut::<F, E>(env, &key, &mut place);
+        return Decision::drop(Reason::ResetWaiting);
+    }
+    cut::<F, E>(env, &key, &mut place);
+    if segment.flags.any(TcpFlags::ACK) {
+        F::FlowSlots::write_hint(place.line, place.slot, segment.ack);
     }
     Decision::answer(Reason::Reset)
 }
