@@ -3,7 +3,7 @@
 use crate::{
     reason::Reason,
     settings::{Now, Settings},
-    table::{TableId, line::Line},
+    table::{TableId, ledger, line::Line},
 };
 
 /// A transition of a flow. Whoever's compare-and-swap makes it counts it, once, per backend:
@@ -22,7 +22,33 @@ pub enum Transition {
     Reset,
 }
 
-/// Places in a backend's line of counters, those of a CPU or the agent's.
+impl Transition {
+    /// From its place among them.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_index(index: u32) -> Option<Self> {
+        Some(match index {
+            0 => Self::Opened,
+            1 => Self::Closed,
+            2 => Self::Expired,
+            3 => Self::Revived,
+            4 => Self::Reset,
+            _ => return None,
+        })
+    }
+
+    /// What it does to the number of its backend's live flows.
+    #[inline(always)]
+    #[must_use]
+    pub const fn delta(self) -> i64 {
+        match self {
+            Self::Opened | Self::Revived => 1,
+            Self::Closed | Self::Expired | Self::Reset => -1,
+        }
+    }
+}
+
+/// Places in a backend's line of counters of a CPU.
 pub mod traffic {
     /// Packets but those of the reason `flow`.
     pub const OTHERS: usize = 0;
@@ -55,7 +81,7 @@ pub enum Gauge {
 }
 
 /// The world: shared lines, time, counters.
-pub trait Env {
+pub trait Env: Sized {
     /// Its lines.
     type Line: Line;
 
@@ -65,12 +91,19 @@ pub trait Env {
     fn line(&self, table: TableId, index: u32) -> Option<&Self::Line>;
     /// Jiffies since boot.
     fn jiffies(&self) -> u64;
-    /// Counts a transition of a flow at a backend.
-    fn transition(&self, backend: u16, transition: Transition);
+    /// Adds one to this CPU's, or the agent's, own count of such transitions at a backend.
+    fn count_transition(&self, backend: u16, transition: Transition);
     /// Counts a packet of `bytes` bytes that goes to a backend, at the backend and under the reason with this index.
     fn forwarded(&self, backend: u16, reason: u32, bytes: u32);
     /// Counts a packet that goes nowhere under the reason with this index.
     fn count_index(&self, index: u32);
+
+    /// Counts a transition of a flow at a backend, and its live flows.
+    #[inline(always)]
+    fn transition(&self, backend: u16, transition: Transition) {
+        self.count_transition(backend, transition);
+        ledger::count(self, backend, transition);
+    }
 
     /// Counts a packet's reason.
     #[inline(always)]

@@ -10,7 +10,7 @@ use crate::{
 
 /// Raised by every change of a line's layout, and of the line that a key stands in: bpffs objects of another version
 /// are never adopted.
-pub const LAYOUT_VERSION: u32 = 4;
+pub const LAYOUT_VERSION: u32 = 5;
 
 /// Bytes of a line.
 pub const LINE: u64 = 64;

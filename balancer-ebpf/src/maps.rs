@@ -14,7 +14,7 @@
 //! | `BACKENDS` | number → state, next hop, turns of its resets | agent | packets | |
 //! | `INTERFACES` | hash of index → index and MAC address | agent | packets | |
 //! | `GAUGES` | 0 → shared numbers | packets, agent | packets, agent | |
-//! | `LEDGER` | backend → transitions that the agent made | agent | agent | |
+//! | `LEDGER` | backend → live flows and their limit; transitions that the agent made | packets and agent the live flows, agent the rest | packets, agent | |
 //! | `PROBES` | source port, modulo its lines → a health check by the datapath that runs | agent; `probe_out`, `probe_in` one word | `probe_out`, `probe_in`, agent | the agent takes another port |
 //! | `TRAFFIC` | backend → counters of this CPU | packets | agent | |
 //! | `REASONS` | reason → packets of this CPU; those of the reason `flow` stand in `TRAFFIC` | packets | agent | |

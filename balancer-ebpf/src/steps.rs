@@ -9,6 +9,7 @@ use crate::{
 };
 use aya_ebpf::bindings::xdp_md;
 use balancer_common::{
+    env::Transition,
     packet::Packet,
     parse::{IpPayload, Refusal, ipv6, transport::Segment},
     reason::Reason,
@@ -17,6 +18,7 @@ use balancer_common::{
         flow,
         key::{FlowKey4, FlowKey6},
         listener::Listener,
+        words::FlowWord,
     },
     walk::{
         answer,
@@ -91,7 +93,7 @@ by_segment! { V6, Address6:
 }
 
 macro_rules! others {
-    ($family:ty, $address:ty, $key:ty, $icmp:ident, $reset:ident, $remember:ident, $record:ident, $hold:ident, $release:ident) => {
+    ($family:ty, $address:ty, $key:ty, $icmp:ident, $reset:ident, $remember:ident, $record:ident, $hold:ident, $ended:ident, $release:ident) => {
         #[unsafe(no_mangle)]
         #[inline(never)]
         extern "C" fn $icmp(context: *mut xdp_md) -> u32 {
@@ -138,6 +140,16 @@ macro_rules! others {
 
         #[unsafe(no_mangle)]
         #[inline(never)]
+        extern "C" fn $ended(key: *const $key, word: u64, how: u32) -> u32 {
+            // SAFETY: the caller's key, on its stack.
+            if let (Some(key), Some(how)) = (unsafe { key.as_ref() }, Transition::from_index(how)) {
+                flow::ended::<$family, Kernel>(&Kernel, key, FlowWord(word), how);
+            }
+            0
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
         extern "C" fn $release(key: *const $key) -> u32 {
             // SAFETY: the caller's key, on its stack.
             if let Some(key) = unsafe { key.as_ref() } {
@@ -148,8 +160,8 @@ macro_rules! others {
     };
 }
 
-others!(V4, u32, FlowKey4, icmp4, reset4, remember4, record4, hold_pin4, release_pin4);
-others!(V6, Address6, FlowKey6, icmp6, reset6, remember6, record6, hold_pin6, release_pin6);
+others!(V4, u32, FlowKey4, icmp4, reset4, remember4, record4, hold_pin4, ended4, release_pin4);
+others!(V6, Address6, FlowKey6, icmp6, reset6, remember6, record6, hold_pin6, ended6, release_pin6);
 
 /// Calls the function of the right family. Both arms compile for both families; only one is left of them.
 macro_rules! call {
@@ -234,6 +246,11 @@ impl Steps for Kernel {
     #[inline(always)]
     fn hold_pin<F: Family>(&self, key: &KeyOf<F::Flows>, listener: &KernelLine, backend: u16) -> bool {
         call!(F: hold_pin4 or hold_pin6 (key, words(listener), u32::from(backend))) != 0
+    }
+
+    #[inline(always)]
+    fn ended<F: Family>(&self, key: &KeyOf<F::Flows>, word: FlowWord, how: Transition) {
+        call!(F: ended4 or ended6 (key, word.0, how as u32));
     }
 
     #[inline(always)]

@@ -130,7 +130,7 @@ impl Env for Kernel {
     }
 
     #[inline(always)]
-    fn transition(&self, backend: u16, transition: Transition) {
+    fn count_transition(&self, backend: u16, transition: Transition) {
         if let Some(counters) = maps::TRAFFIC.get_ptr_mut(u32::from(backend)) {
             // SAFETY: this CPU's own value; `transition` is one of five, so the place is 2 to 6.
             unsafe { *counters.cast::<u64>().add(traffic::TRANSITIONS + transition as usize) += 1 };

@@ -7,6 +7,7 @@ mod fixture;
 mod flows;
 mod forwarding;
 mod frames;
+mod full;
 mod icmp;
 mod malformed;
 mod object;
@@ -66,6 +67,8 @@ fn trials() -> Vec<Trial> {
         flows::a_backend_that_is_being_checked_keeps_its_pins,
         flows::nobody_to_serve_is_a_counted_drop,
         flows::ports_of_a_wildcard_listener_are_different_flows,
+        full::a_full_backend_takes_no_new_client_and_keeps_those_it_has,
+        full::where_all_are_full_a_new_client_is_nobodys_and_a_pinned_one_comes_in,
         unknown::a_segment_of_an_unknown_connection_goes_by_the_clients_pin,
         unknown::a_segment_of_an_unknown_connection_goes_by_the_previous_table_where_the_current_may_not,
         unknown::an_embryonic_connection_whose_backend_fails_is_placed_anew,

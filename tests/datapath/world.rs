@@ -20,7 +20,7 @@ use std::{
 };
 
 /// Tables that the packet path itself writes.
-const WRITTEN: [TableId; 9] = [
+const WRITTEN: [TableId; 10] = [
     TableId::Flows4,
     TableId::Flows6,
     TableId::Embryonic4,
@@ -30,6 +30,7 @@ const WRITTEN: [TableId; 9] = [
     TableId::Tentative4,
     TableId::Tentative6,
     TableId::Gauges,
+    TableId::Ledger,
 ];
 
 /// Transitions of flows: opened, closed, expired, revived, reset.
@@ -141,7 +142,7 @@ impl Env for World {
         self.jiffies.get()
     }
 
-    fn transition(&self, backend: u16, transition: Transition) {
+    fn count_transition(&self, backend: u16, transition: Transition) {
         self.transitions.borrow_mut().entry(backend).or_default()[transition as usize] += 1;
     }
 

@@ -33,13 +33,13 @@ pub const fn expired(word: FlowWord, now: u16, timeouts: &TimeoutTicks) -> bool 
 
 /// Counts the end of a flow whose word was just exchanged away: its backend's transition, the bounds, its pin.
 #[inline(always)]
-pub fn ended<F: Family, E: Steps>(env: &E, key: &KeyOf<F::Flows>, word: FlowWord, how: Transition) {
+pub fn ended<F: Family, E: Env>(env: &E, key: &KeyOf<F::Flows>, word: FlowWord, how: Transition) {
     if word.live() {
         env.transition(word.backend(), how);
     }
     leave_bounds::<F, E>(env, word);
     if word.counted() {
-        env.release_pin::<F>(key);
+        release_pin::<F, E>(env, key);
     }
 }
 
@@ -96,7 +96,7 @@ impl<F: Family, E: Steps> Evict<F::FlowSlots, E> for EvictFlows<F> {
     #[inline(always)]
     fn taken(&self, env: &E, line: &E::Line, slot: usize, word: FlowWord) {
         use super::key::Slots;
-        ended::<F, E>(env, &F::FlowSlots::key(line, slot, word), word, Transition::Expired);
+        env.ended::<F>(&F::FlowSlots::key(line, slot, word), word, Transition::Expired);
     }
 }
 

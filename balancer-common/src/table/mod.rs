@@ -8,6 +8,7 @@ pub mod flow;
 pub mod insert;
 pub mod interface;
 pub mod key;
+pub mod ledger;
 pub mod line;
 pub mod listener;
 pub mod overflow;
@@ -51,7 +52,7 @@ pub enum TableId {
     Interfaces,
     /// One line of shared gauges, see [`crate::env::Gauge`].
     Gauges,
-    /// Transitions that the agent made, by backend number.
+    /// Live flows and their limit, and transitions that the agent made, by backend number; see [`ledger`].
     Ledger,
 }
 

@@ -6,14 +6,14 @@ use crate::{
     hash::reduce,
     parse::transport::Segment,
     table::{
-        backend,
+        backend, ledger,
         listener::Listener,
         service::{self, MaglevRoot},
     },
 };
 
-/// Slots of the current table that are looked at; more than one only while the agent swaps it.
-const TRIES: u32 = 4;
+/// Slots of the current table that are looked at; more than one only while the agent swaps it, or where backends are full.
+const TRIES: u32 = 16;
 
 /// A choice of the Maglev tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,13 +50,18 @@ pub fn for_new<E: Env>(env: &E, listener: Listener<'_, E::Line>, hash: u64) -> C
     let root = service::maglev_root(env, listener.service());
     let size = listener.maglev_size();
     for attempt in 0..TRIES {
-        let slot = reduce((hash.rotate_left(attempt * 16) >> 32) as u32, size);
+        let slot = reduce((hash.rotate_left(attempt * 4) >> 32) as u32, size);
         let number = service::maglev_slot(env, root.current, slot);
-        if backend::serving(env, number).new_clients() {
+        if takes_new(env, number) {
             return Chosen::Current(number);
         }
     }
-    previous(env, root, size, hash, |env, number| backend::serving(env, number).new_clients())
+    previous(env, root, size, hash, takes_new)
+}
+
+#[inline(always)]
+fn takes_new<E: Env>(env: &E, number: u16) -> bool {
+    backend::serving(env, number).new_clients() && !ledger::is_full(env, number)
 }
 
 /// Chooses for a segment of an unknown connection: who would have been chosen when it began.

@@ -255,7 +255,7 @@ pub fn record<F: Family, E: Steps>(env: &E, key: &KeyOf<F::Flows>, word: u64, ac
             return false;
         }
         F::FlowSlots::write_hint(old.line, old.slot, ack);
-        flow::ended::<F, E>(env, key, before, Transition::Expired);
+        env.ended::<F>(key, before, Transition::Expired);
         return true;
     }
     let evict = EvictFlows::<F>(PhantomData);

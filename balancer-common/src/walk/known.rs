@@ -205,16 +205,13 @@ fn crossed<F: Family, E: Steps>(
     old: FlowWord,
     new: FlowWord,
 ) {
-    if old.state() == FlowState::FRESH && new.state() != FlowState::FRESH {
+    if old.state() == FlowState::FRESH && new.state() == FlowState::ESTABLISHED {
         flow::leave_bounds::<F, E>(env, old);
     }
     if new.state() == FlowState::CLOSING && old.state() != FlowState::CLOSING {
         // From now on the hint is the end that the client announced.
         F::FlowSlots::write_hint(place.line, place.slot, segment.seq.wrapping_add(segment.span));
-        env.transition(old.backend(), Transition::Closed);
-        if old.counted() {
-            env.release_pin::<F>(key);
-        }
+        env.ended::<F>(key, old, Transition::Closed);
     }
     if old.state() == FlowState::CLOSING && new.state() == FlowState::ESTABLISHED {
         F::FlowSlots::write_hint(place.line, place.slot, segment.ack);

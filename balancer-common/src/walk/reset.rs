@@ -12,7 +12,6 @@ use crate::{
     table::{
         backend,
         bucket::{self, KeyOf, Place},
-        flow,
         key::Slots,
         listener::Listener,
         words::{FlowState, FlowWord},
@@ -35,7 +34,7 @@ pub fn fail<F: Family, E: Steps>(
     if segment.flags.any(TcpFlags::RST) {
         let word = place.word;
         if bucket::free::<F::FlowSlots, _>(place.line, place.slot, word) {
-            flow::ended::<F, E>(env, &key, word, Transition::Closed);
+            env.ended::<F>(&key, word, Transition::Closed);
         }
         return Decision::drop(Reason::ResetConfirmed);
     }
@@ -67,7 +66,7 @@ pub fn cut<F: Family, E: Steps>(
     let new = old.with_state(FlowState::RESET).with_counted(false).with_seen(env.now().flow);
     let changed = old.state() != FlowState::RESET && place.change::<F::FlowSlots>(new);
     if changed {
-        flow::ended::<F, E>(env, key, old, Transition::Reset);
+        env.ended::<F>(key, old, Transition::Reset);
     }
     changed
 }

@@ -6,10 +6,10 @@
 
 use super::{answer, decision::Decision, embryonic, family::Family, icmp, known, place, reset};
 use crate::{
-    env::Env,
+    env::{Env, Transition},
     packet::Packet,
     parse::transport::Segment,
-    table::{bucket::KeyOf, flow, listener::Listener},
+    table::{bucket::KeyOf, flow, listener::Listener, words::FlowWord},
 };
 
 /// The steps off the fast path. `listener` is always the line of the segment's listener.
@@ -72,6 +72,11 @@ pub trait Steps: Env + Sized {
     /// Counts a flow to `backend` in its client's pin: see [`embryonic::hold_pin`].
     fn hold_pin<F: Family>(&self, key: &KeyOf<F::Flows>, listener: &Self::Line, backend: u16) -> bool {
         embryonic::hold_pin::<F, Self>(self, key, Listener(listener), backend)
+    }
+
+    /// Counts the end of a flow: see [`flow::ended`].
+    fn ended<F: Family>(&self, key: &KeyOf<F::Flows>, word: FlowWord, how: Transition) {
+        flow::ended::<F, Self>(self, key, word, how);
     }
 
     /// Takes a flow out of its client's pin: see [`flow::release_pin`].

@@ -4,8 +4,10 @@ use crate::world::{BACKENDS, Counts, Cpu, World};
 use balancer_common::{
     env::{Env, Gauge},
     table::{
+        TableId,
         bucket::{self, KeyOf, Table, WordOf},
         key::Slots,
+        ledger,
         line::Line,
         listener,
         words::{FlowState, FlowWord, Phase, PinWord, SlotWord},
@@ -60,6 +62,12 @@ pub(crate) fn check<L: Line>(world: &Arc<World<L>>, counts: &Counts) {
             counts.live(backend),
             counted,
             "live flows of backend {backend}: counters against entries"
+        );
+        let line = &world.lines(TableId::Ledger)[usize::from(backend)];
+        assert_eq!(
+            line.load(ledger::WORD_LIVE) as i64,
+            counted,
+            "live flows of backend {backend}: the shared number against entries"
         );
     }
 }

@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use crate::config::{self, Config, DEFAULT_PATH, Loaded, Service, Setting};
+use crate::config::{self, Backend, Config, DEFAULT_PATH, Loaded, Service, Setting};
 
 /// The exit code of an invalid configuration.
 const INVALID: u8 = 5;
@@ -66,12 +66,21 @@ fn service(service: &Service, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "service {}", service.name)?;
     settings(&config::service_settings(service), out)?;
     for backend in &service.backends {
-        let [address, weight, state, _] = config::backend_settings(backend);
-        let backup = if backend.backup { ", backup" } else { "" };
-        let value = format!("{}, weight {}, {}{backup}", address.value, weight.value, state.value);
+        let value = backend_line(backend);
         row(&format!("backend {}", backend.name), &value, out)?;
     }
     Ok(())
+}
+
+fn backend_line(backend: &Backend) -> String {
+    let mut words = vec![
+        backend.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        format!("weight {}", backend.weight),
+        backend.state.word().to_owned(),
+    ];
+    words.extend(backend.backup.then(|| "backup".to_owned()));
+    words.extend(backend.max_flows.map(|limit| format!("at most {limit} flows")));
+    words.join(", ")
 }
 
 fn memory(config: &Config, out: &mut dyn Write) -> io::Result<()> {

@@ -28,6 +28,7 @@ pub(super) fn read(table: &Table<'_>) -> Draft {
     let weight = table.number("weight");
     let state = table.word("state", |word| Admin::from_word(word).filter(|state| *state != Admin::Gone));
     let backup = table.flag("backup");
+    let max_flows = table.number("max_flows").map(|it| it.value);
     families(&addresses, table.report);
     let whole = || {
         Some(Backend {
@@ -36,6 +37,7 @@ pub(super) fn read(table: &Table<'_>) -> Draft {
             weight: weight.as_ref()?.value,
             state: state?.value,
             backup: backup?.value,
+            max_flows,
         })
     };
     let backend = whole();

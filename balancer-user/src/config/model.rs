@@ -221,4 +221,6 @@ pub struct Backend {
     pub state: Admin,
     /// It serves only when no other may.
     pub backup: bool,
+    /// Live flows with which it takes no new client.
+    pub max_flows: Option<u32>,
 }

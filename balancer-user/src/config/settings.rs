@@ -177,12 +177,14 @@ fn health_settings(health: &HealthCheck) -> Vec<Setting> {
 
 /// `[[service.backend]]` without its name.
 #[must_use]
-pub fn backend_settings(backend: &Backend) -> [Setting; 4] {
-    let Backend { name: _, addresses, weight, state, backup } = backend;
-    [
+pub fn backend_settings(backend: &Backend) -> Vec<Setting> {
+    let Backend { name: _, addresses, weight, state, backup, max_flows } = backend;
+    let mut settings = vec![
         Setting::new(Section::Backend, "address", list(addresses)),
         Setting::new(Section::Backend, "weight", weight),
         Setting::new(Section::Backend, "state", state),
         Setting::new(Section::Backend, "backup", backup),
-    ]
+    ];
+    settings.extend(max_flows.map(|limit| Setting::new(Section::Backend, "max_flows", limit)));
+    settings
 }

@@ -39,8 +39,9 @@ fn take(step: &Step, tables: &mut Dataplane, seed: &[u8; 16]) -> Result<Option<(
     match step {
         Step::SetService(number, line) => tables.set_service(*number, line.identity, line.affinity_timeout),
         Step::SetNextHop(number, hop) => tables.set_next_hop(*number, *hop),
-        Step::SetBackend(WantedBackend { number, identity, state, schedule, hop: _ }) => {
+        Step::SetBackend(WantedBackend { number, identity, state, schedule, max_flows, hop: _ }) => {
             tables.set_schedule(*number, *schedule);
+            tables.set_max_flows(*number, *max_flows);
             tables.set_backend(*number, *identity, *state);
         }
         Step::SetMaglev(number, inputs) => return set_maglev(*number, inputs, tables, seed).map(Some),

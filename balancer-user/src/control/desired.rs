@@ -27,6 +27,7 @@ pub(super) fn with_changes(service: &Service, runtime: &Runtime) -> Service {
             addresses: added.addresses.clone(),
             weight: added.weight,
             backup: false,
+            max_flows: None,
             state: Admin::Ready,
         };
         Some(changed(&backend, Some(change)))

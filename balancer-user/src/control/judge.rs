@@ -30,6 +30,10 @@ pub struct Subject {
     pub mode: Mode,
     /// Since when its application asks to be drained, or the operator drains it.
     pub draining_since: Option<SystemTime>,
+    /// How many live flows it may have before it takes no new client; 0: any number.
+    pub max_flows: u32,
+    /// It has as many.
+    pub full: bool,
 }
 
 /// How a service judges its backends.
@@ -54,6 +58,8 @@ pub struct WantedBackend {
     pub state: BackendState,
     /// When its flows have their turn, if they are reset.
     pub schedule: Schedule,
+    /// How many live flows it may have before it takes no new client; 0: any number.
+    pub max_flows: u32,
     /// Where its packets go.
     pub hop: NextHop,
 }
@@ -79,7 +85,9 @@ pub fn judge(service: u16, rules: &Rules, subjects: &[Subject]) -> Judged {
     let wanted = |(subject, candidate)| wanted(service, &situation, subject, candidate);
     let backends: Vec<_> = subjects.iter().zip(&candidates).map(wanted).collect();
     let entrants = subjects.iter().zip(&backends).filter(|(_, wanted)| wanted.state.serving.new_clients());
+    // The packet path lets nobody new onto one that is full; out of the table, it does not even have to look elsewhere.
     let entrants = entrants
+        .filter(|(subject, _)| !subject.full)
         .map(|(subject, _)| (subject.name.clone(), subject.number, subject.candidate.weight))
         .collect();
     let near: Vec<_> = candidates.iter().map(|one| Candidate { reachable: true, ..*one }).collect();
@@ -118,9 +126,9 @@ fn heard(min_ready: u32, subjects: &[Subject]) -> Vec<Candidate> {
 }
 
 fn wanted(service: u16, situation: &Situation, subject: &Subject, heard: &Candidate) -> WantedBackend {
-    let Subject { number, identity, candidate: Candidate { admin, health, .. }, hop, mode, .. } = *subject;
+    let Subject { number, identity, candidate: Candidate { admin, health, .. }, hop, mode, max_flows, .. } = *subject;
     let state = BackendState { serving: situation.serving(heard), admin, health, mode, service };
-    WantedBackend { number, identity, state, schedule: Schedule::default(), hop }
+    WantedBackend { number, identity, state, schedule: Schedule::default(), max_flows, hop }
 }
 
 /// How many take new clients because they are up, or because nobody was judged yet; none in a panic.

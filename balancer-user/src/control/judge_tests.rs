@@ -11,6 +11,8 @@ fn subject(number: u16, admin: Admin, health: Health) -> Subject {
         hop: NextHop(u64::from(number)),
         mode: Mode::L2dsr,
         draining_since: None,
+        max_flows: 0,
+        full: false,
     }
 }
 

@@ -75,6 +75,8 @@ pub struct StandingBackend {
     pub state: BackendState,
     /// When its flows have their turn, if they are reset.
     pub schedule: Schedule,
+    /// How many live flows it may have before it takes no new client; 0: any number.
+    pub max_flows: u32,
     /// Where its packets go.
     pub hop: NextHop,
 }
@@ -143,7 +145,7 @@ fn next_hops(wanted: &Wanted, standing: &Standing) -> impl Iterator<Item = Step>
 fn changed_backends(wanted: &Wanted, standing: &Standing) -> impl Iterator<Item = WantedBackend> {
     wanted.backends.iter().copied().filter(|backend| {
         let stands = standing.backends.get(&backend.number);
-        stands.is_none_or(|it| (it.identity, it.state) != (backend.identity, backend.state))
+        stands.is_none_or(|it| (it.identity, it.state, it.max_flows) != (backend.identity, backend.state, backend.max_flows))
     })
 }
 
@@ -175,8 +177,8 @@ impl Standing {
                     backend.hop = hop;
                 }
             }
-            Step::SetBackend(WantedBackend { number, identity, state, schedule, hop }) => {
-                self.backends.insert(number, StandingBackend { identity, state, schedule, hop });
+            Step::SetBackend(WantedBackend { number, identity, state, schedule, max_flows, hop }) => {
+                self.backends.insert(number, StandingBackend { identity, state, schedule, max_flows, hop });
             }
             Step::SetMaglev(number, inputs) => {
                 self.maglev.insert(number, inputs);

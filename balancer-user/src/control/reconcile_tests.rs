@@ -24,6 +24,8 @@ fn subject(number: u16, admin: Admin, health: Health) -> Subject {
         hop: NextHop::new([2, 0, 0, 0, 0, number as u8], 1),
         mode: Mode::L2dsr,
         draining_since: None,
+        max_flows: 0,
+        full: false,
     }
 }
 

@@ -20,6 +20,7 @@ pub(crate) fn backend(name: &str, host: u8) -> Backend {
         weight: 100,
         state: Admin::Ready,
         backup: false,
+        max_flows: None,
     }
 }
 

@@ -6,7 +6,10 @@ use balancer_common::{
         traffic::{BYTES, OTHERS, SETTLED, TRANSITIONS},
     },
     reason::Reason,
-    table::line::Line,
+    table::{
+        ledger,
+        line::{HostLine, Line},
+    },
 };
 
 /// A backend's counters since the maps were made.
@@ -37,12 +40,21 @@ impl BackendCounts {
         (self.opened + self.revived).saturating_sub(self.closed + self.expired + self.reset)
     }
 
-    /// Adds the counters of one CPU, or of the agent.
+    /// Adds the counters of one CPU.
     pub(super) fn add(&mut self, words: &[u64; 8]) {
-        let transition = |one: Transition| words[TRANSITIONS + one as usize];
         self.packets = self.packets.wrapping_add(words[OTHERS]).wrapping_add(words[SETTLED]);
         self.settled = self.settled.wrapping_add(words[SETTLED]);
         self.bytes = self.bytes.wrapping_add(words[BYTES]);
+        self.add_transitions(&words[TRANSITIONS..]);
+    }
+
+    /// Adds a line of the ledger.
+    pub(super) fn add_agents(&mut self, line: &HostLine) {
+        self.add_transitions(&line.snapshot()[ledger::TRANSITIONS..]);
+    }
+
+    fn add_transitions(&mut self, words: &[u64]) {
+        let transition = |one: Transition| words[one as usize];
         self.opened = self.opened.wrapping_add(transition(Transition::Opened));
         self.closed = self.closed.wrapping_add(transition(Transition::Closed));
         self.expired = self.expired.wrapping_add(transition(Transition::Expired));
@@ -53,7 +65,7 @@ impl BackendCounts {
 
 /// Counts a transition in a line of the ledger.
 pub(super) fn note(line: &impl Line, transition: Transition) {
-    line.add(TRANSITIONS + transition as usize, 1);
+    line.add(ledger::TRANSITIONS + transition as usize, 1);
 }
 
 /// Where the packet path's counters come from.

@@ -43,7 +43,7 @@ use balancer_common::{
     table::{
         TableId,
         backend::{self, BackendState, NextHop},
-        interface,
+        interface, ledger,
         line::Line,
         listener::{self, ListenerKey},
         schedule::Schedule,
@@ -91,6 +91,8 @@ pub struct AdoptedBackend {
     pub state: BackendState,
     /// When its flows are reset, if they are.
     pub schedule: Schedule,
+    /// How many live flows it may have before it takes no new client; 0: any number.
+    pub max_flows: u32,
     /// Its next hop.
     pub next_hop: NextHop,
 }
@@ -174,6 +176,12 @@ impl Dataplane {
         self.backend_line(number).store(backend::WORD_SCHEDULE, schedule.0);
     }
 
+    /// Writes how many live flows a backend may have before it takes no new client; 0: any number.
+    pub fn set_max_flows(&mut self, number: u16, limit: u32) {
+        let line = &self.tables.lines(TableId::Ledger)[usize::from(number)];
+        line.store(ledger::WORD_LIMIT, u64::from(limit));
+    }
+
     /// Writes a backend's next hop.
     pub fn set_next_hop(&mut self, number: u16, hop: NextHop) {
         self.backend_line(number).store(backend::WORD_NEXT_HOP, hop.0);
@@ -249,7 +257,7 @@ impl Dataplane {
         for words in self.counters.backend(number) {
             counts.add(&words);
         }
-        counts.add(&self.tables.lines(TableId::Ledger)[usize::from(number)].snapshot());
+        counts.add_agents(&self.tables.lines(TableId::Ledger)[usize::from(number)]);
         counts
     }
 
@@ -313,6 +321,7 @@ fn adopt(tables: &Tables) -> Adopted {
             identity: line.load(backend::WORD_IDENTITY),
             state,
             schedule: Schedule(line.load(backend::WORD_SCHEDULE)),
+            max_flows: tables.lines(TableId::Ledger)[usize::from(number)].load(ledger::WORD_LIMIT) as u32,
             next_hop: NextHop(line.load(backend::WORD_NEXT_HOP)),
         })
     });

@@ -108,7 +108,7 @@ impl Env for Tables {
         self.clock.jiffies()
     }
 
-    fn transition(&self, backend: u16, transition: Transition) {
+    fn count_transition(&self, backend: u16, transition: Transition) {
         if let Some(line) = self.line(TableId::Ledger, u32::from(backend)) {
             counts::note(line, transition);
         }

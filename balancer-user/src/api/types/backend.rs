@@ -54,6 +54,9 @@ pub struct BackendRow {
     pub since: Option<String>,
     /// Live flows.
     pub flows: u64,
+    /// Live flows with which it takes no new client; `null`: no such number.
+    #[serde(default)]
+    pub max_flows: Option<u32>,
     /// Flows ever opened.
     pub flows_total: u64,
     /// Its part of the service's live flows, 0 to 1.

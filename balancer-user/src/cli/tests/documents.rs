@@ -24,6 +24,7 @@ pub(super) fn backend(name: &str, admin: Admin, health: Health, flows: u64) -> B
         door: None,
         last_error: None,
         number: 3,
+        max_flows: None,
         remaining: (admin == Admin::Drain).then_some(flows),
         drain_ends: None,
     }

@@ -29,6 +29,11 @@ pub(super) const BACKEND: &[Key] = &[
         Value::Default("false"),
         "serves only when no other backend may; its pins do not outlast that",
     ),
-    Key::later("max_flows", "live flows beyond which it takes no new client"),
+    Key::new(
+        "max_flows",
+        number(1, 0xffff_ffff, ""),
+        Value::Optional("20000"),
+        "live flows with which it takes no new client; pinned ones still come",
+    ),
     Key::later("door", "its own port on the service address"),
 ];

@@ -121,6 +121,7 @@ impl Control {
             health: member.verdict.health(),
             since: member.since().map(timestamp),
             flows,
+            max_flows: wanted.and_then(|backend| backend.max_flows),
             flows_total: counts.opened,
             share: share(flows, all),
             pins: self.pins_of(number),

@@ -28,6 +28,8 @@ pub(super) struct Member {
     pub(super) admin_since: Option<SystemTime>,
     /// Since when it drains, by whoever's word.
     pub(super) draining_since: Option<SystemTime>,
+    /// It has as many flows as it may.
+    pub(super) full: bool,
     /// Why its flows were reset.
     pub(super) causes: Causes,
 }

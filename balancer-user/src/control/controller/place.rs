@@ -102,6 +102,7 @@ impl Control {
                     adopted_hop: NextHop(0),
                     admin_since: None,
                     draining_since: None,
+                    full: false,
                     causes: Causes::default(),
                 };
                 self.members.insert(number, member);

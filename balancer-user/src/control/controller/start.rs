@@ -117,6 +117,7 @@ impl Control {
             control.journal.save(&control.runtime)?;
         }
         control.tell_adoption();
+        control.note_full();
         control.settle(Instant::now())?;
         Ok(control)
     }
@@ -191,6 +192,7 @@ fn standing(adopted: &Adopted) -> Standing {
             identity: it.identity,
             state: it.state,
             schedule: it.schedule,
+            max_flows: it.max_flows,
             hop: it.next_hop,
         };
         (it.number, stands)
@@ -231,6 +233,7 @@ fn adopt_members(
             adopted_hop: it.next_hop,
             admin_since: verdicts.admin_since(&key),
             draining_since: verdicts.draining_since(&key),
+            full: false,
             causes: verdicts.causes(&key),
         };
         (it.number, member)

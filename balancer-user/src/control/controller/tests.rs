@@ -2,6 +2,7 @@
 
 mod drain;
 mod failover;
+mod full;
 mod numbers;
 mod reload;
 mod restart;

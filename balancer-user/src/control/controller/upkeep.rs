@@ -30,7 +30,9 @@ impl Control {
             self.look_after(number, now);
         }
         self.settle_causes();
-        if self.numbers.backends.retired().count() != before || self.deadline_passed() {
+        let retired = self.numbers.backends.retired().count() != before;
+        let turned = self.note_full();
+        if retired || turned || self.deadline_passed() {
             self.follow();
         }
     }

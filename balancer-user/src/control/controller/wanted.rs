@@ -107,6 +107,8 @@ impl Control {
             hop: hop.unwrap_or(stands),
             mode: member.mode,
             draining_since: member.draining_since,
+            max_flows: self.max_flows(member),
+            full: member.full,
         }
     }
 
@@ -155,7 +157,14 @@ impl Control {
             };
             let stands = self.standing.backends.get(number).map_or(NextHop(0), |it| it.hop);
             let schedule = Schedule::default();
-            WantedBackend { number: *number, identity: member.identity, state, schedule, hop: stands }
+            WantedBackend {
+                number: *number,
+                identity: member.identity,
+                state,
+                schedule,
+                max_flows: 0,
+                hop: stands,
+            }
         })
     }
 }
