@@ -91,6 +91,8 @@ pub trait Env: Sized {
     fn line(&self, table: TableId, index: u32) -> Option<&Self::Line>;
     /// Jiffies since boot.
     fn jiffies(&self) -> u64;
+    /// Whether an ICMP message may be sent now, which takes note of it: at most one a CPU and jiffy.
+    fn may_speak(&self) -> bool;
     /// Adds one to this CPU's, or the agent's, own count of such transitions at a backend.
     fn count_transition(&self, backend: u16, transition: Transition);
     /// Counts a packet of `bytes` bytes that goes to a backend, at the backend and under the reason with this index.

@@ -24,9 +24,9 @@ pub trait Packet {
     }
     /// Writes these words, native, from offset `at` on; whether they fit.
     fn store_words<const N: usize>(&mut self, at: u32, words: &[u32; N]) -> bool;
-    /// Cuts the frame's tail, so that `length` bytes are left; whether that could be done. Nothing can be read or written
-    /// any more.
-    fn cut(&mut self, length: u32) -> bool;
+    /// Cuts the frame's tail, or lets it grow, so that it has `length` bytes; whether that could be done. What was added
+    /// is nothing in particular.
+    fn resize(&mut self, length: u32) -> bool;
     /// Writes destination and source MAC address (low 48 bits, memory order); whether they fit.
     fn store_macs(&mut self, destination: u64, source: u64) -> bool;
 }
@@ -128,7 +128,8 @@ mod host {
             true
         }
 
-        fn cut(&mut self, length: u32) -> bool {
+        // A slice does not grow.
+        fn resize(&mut self, length: u32) -> bool {
             let bytes = core::mem::take(&mut self.bytes);
             let fits = length as usize <= bytes.len();
             self.bytes = if fits { &mut bytes[..length as usize] } else { bytes };

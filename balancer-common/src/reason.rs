@@ -67,6 +67,7 @@ reasons! {
     BadUdpHeader = "bad-udp-header", Dropped, "a UDP header that is cut or contradicts itself";
     NoBackend = "no-backend", Dropped, "no backend of the service may serve the packet";
     NoBackendReset = "no-backend-reset", Answered, "no backend of the service may serve the new connection, which is refused";
+    NoBackendUnreachable = "no-backend-unreachable", Answered, "no backend of the service may serve the datagram, which is answered by an ICMP message";
     Reset = "reset", Answered, "a segment of a flow that is reset: its backend may not serve it, or its timeout has passed";
     ResetWaiting = "reset-waiting", Dropped, "a segment of a flow that is to be reset, before the flow's turn has come";
     ResetConfirmed = "reset-confirmed", Dropped, "a RST of the client, on a flow that is reset or is to be";

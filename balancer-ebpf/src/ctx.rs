@@ -132,10 +132,12 @@ impl Packet for Frame {
     }
 
     #[inline(always)]
-    fn cut(&mut self, length: u32) -> bool {
+    fn resize(&mut self, length: u32) -> bool {
         let beyond = length as i32 - self.length() as i32;
-        // SAFETY: the context is valid for the whole run; nobody uses the pointers into the frame after this.
-        unsafe { bpf_xdp_adjust_tail(self.context, beyond) == 0 }
+        // SAFETY: the context is valid for the whole run; the bounds are read anew.
+        let done = unsafe { bpf_xdp_adjust_tail(self.context, beyond) == 0 };
+        *self = self.anew();
+        done
     }
 
     #[inline(always)]

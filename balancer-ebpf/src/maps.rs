@@ -16,10 +16,11 @@
 //! | `GAUGES` | 0 → shared numbers | packets, agent | packets, agent | |
 //! | `LEDGER` | backend → live flows and their limit; transitions that the agent made | packets and agent the live flows, agent the rest | packets, agent | |
 //! | `PROBES` | source port, modulo its lines → a health check by the datapath that runs | agent; `probe_out`, `probe_in` one word | `probe_out`, `probe_in`, agent | the agent takes another port |
+//! | `SPOKEN` | 0 → when this CPU last sent an ICMP message, in jiffies | packets | packets | |
 //! | `TRAFFIC` | backend → counters of this CPU | packets | agent | |
 //! | `REASONS` | reason → packets of this CPU; those of the reason `flow` stand in `TRAFFIC` | packets | agent | |
 //!
-//! All but `PROBES`, which ends with the agent, are kept in bpffs. All lines are 64 bytes; the sizes here are
+//! All but `PROBES` and `SPOKEN`, which end with the agent and the program, are kept in bpffs. All lines are 64 bytes; the sizes here are
 //! placeholders, the agent sets them before load. Lines are mmap-able because only then a line is one cache line (a
 //! plain array's values start in the middle of one).
 
@@ -51,6 +52,10 @@ lines! {
 /// reset, packets of the reason `flow`.
 #[btf_map]
 pub(crate) static TRAFFIC: PerCpuArray<[u64; 8], 1> = PerCpuArray::new();
+
+/// When this CPU last sent an ICMP message, in jiffies.
+#[btf_map]
+pub(crate) static SPOKEN: PerCpuArray<u64, 1> = PerCpuArray::new();
 
 /// Packets by reason on this CPU. The agent writes that of `flow`: what backends counted whose numbers were freed.
 #[btf_map]

@@ -27,6 +27,7 @@ use balancer_common::{
         family::{Family, V4, V6},
         icmp, known, place, reset,
         steps::Steps,
+        unreachable,
     },
 };
 
@@ -93,7 +94,7 @@ by_segment! { V6, Address6:
 }
 
 macro_rules! others {
-    ($family:ty, $address:ty, $key:ty, $icmp:ident, $reset:ident, $remember:ident, $record:ident, $hold:ident, $ended:ident, $release:ident) => {
+    ($family:ty, $address:ty, $key:ty, $icmp:ident, $reset:ident, $unreachable:ident, $remember:ident, $record:ident, $hold:ident, $ended:ident, $release:ident) => {
         #[unsafe(no_mangle)]
         #[inline(never)]
         extern "C" fn $icmp(context: *mut xdp_md) -> u32 {
@@ -107,6 +108,12 @@ macro_rules! others {
             unsafe { segment.as_ref() }.map_or(0, |segment| {
                 u32::from(answer::reset::<$family, Kernel, Frame>(&Kernel, &mut Frame::new(context), segment))
             })
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $unreachable(context: *mut xdp_md) -> u32 {
+            u32::from(unreachable::answer::<$family, Kernel, Frame>(&Kernel, &mut Frame::new(context)))
         }
 
         #[unsafe(no_mangle)]
@@ -160,8 +167,20 @@ macro_rules! others {
     };
 }
 
-others!(V4, u32, FlowKey4, icmp4, reset4, remember4, record4, hold_pin4, ended4, release_pin4);
-others!(V6, Address6, FlowKey6, icmp6, reset6, remember6, record6, hold_pin6, ended6, release_pin6);
+others!(V4, u32, FlowKey4, icmp4, reset4, unreachable4, remember4, record4, hold_pin4, ended4, release_pin4);
+others!(
+    V6,
+    Address6,
+    FlowKey6,
+    icmp6,
+    reset6,
+    unreachable6,
+    remember6,
+    record6,
+    hold_pin6,
+    ended6,
+    release_pin6
+);
 
 /// Calls the function of the right family. Both arms compile for both families; only one is left of them.
 macro_rules! call {
@@ -205,6 +224,12 @@ impl Steps for Kernel {
         let (context, segment) = (context(packet), core::ptr::from_ref(segment));
         let done = if F::IS_V4 { reset4(context, segment.cast()) } else { reset6(context, segment.cast()) };
         done != 0
+    }
+
+    #[inline(always)]
+    fn unreachable<F: Family, P: Packet>(&self, packet: &mut P) -> bool {
+        let context = context(packet);
+        (if F::IS_V4 { unreachable4(context) } else { unreachable6(context) }) != 0
     }
 
     #[inline(always)]

@@ -130,6 +130,14 @@ impl Env for Kernel {
     }
 
     #[inline(always)]
+    fn may_speak(&self) -> bool {
+        let now = self.jiffies();
+        let Some(spoken) = maps::SPOKEN.get_ptr_mut(0) else { return false };
+        // SAFETY: this CPU's own value.
+        unsafe { core::mem::replace(&mut *spoken, now) != now }
+    }
+
+    #[inline(always)]
     fn count_transition(&self, backend: u16, transition: Transition) {
         if let Some(counters) = maps::TRAFFIC.get_ptr_mut(u32::from(backend)) {
             // SAFETY: this CPU's own value; `transition` is one of five, so the place is 2 to 6.

@@ -1,7 +1,7 @@
 //! A loaded program over maps of its own, one service with three backends, and what it does with a frame.
 
 use crate::{
-    answered::is_rst_to,
+    answered::{is_rst_to, is_unreachable_to},
     frames::{Seg, tcp},
 };
 use anyhow::{Context as _, Result, ensure};
@@ -79,6 +79,8 @@ pub(crate) enum Outcome {
     Over(u16, Reason),
     /// Answered by a RST, under this reason.
     Rst(Reason),
+    /// Answered by an ICMP message that nobody is at the port.
+    Unreachable,
 }
 
 /// The program, its maps, and three backends.
@@ -244,6 +246,10 @@ impl Fixture {
         let [reason] = run.reasons[..] else { anyhow::bail!("counted as {:?}", run.reasons) };
         match run.verdict {
             DROP => Ok(Outcome::Drop(reason)),
+            TX if reason == Reason::NoBackendUnreachable => {
+                is_unreachable_to(&run.frame, frame).map_err(anyhow::Error::msg)?;
+                Ok(Outcome::Unreachable)
+            }
             TX if reason.fate() == Fate::Answered => {
                 is_rst_to(&run.frame, frame).map_err(anyhow::Error::msg)?;
                 Ok(Outcome::Rst(reason))

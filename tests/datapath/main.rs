@@ -106,6 +106,7 @@ fn trials() -> Vec<Trial> {
         resets::the_agent_waits_for_the_turn_of_a_flow_and_lets_go_of_one_that_is_served_again,
         resets::an_address_of_every_port_is_reset_from_the_port_that_was_asked,
         resets::where_nobody_can_serve_a_syn_is_refused_or_dropped_as_the_service_says,
+        resets::where_nobody_can_serve_a_datagram_is_answered_now_and_then,
         resets::a_flow_that_has_run_out_is_reset_where_the_service_says_so,
         probes::a_check_leaves_for_the_service_and_its_answer_comes_from_the_backend,
         probes::what_no_check_sends_or_asked_for_is_let_go,

@@ -27,6 +27,17 @@ fn families() -> [(IpAddr, IpAddr); 2] {
 }
 
 impl Fixture {
+    /// Sends a datagram until it is answered.
+    fn spoken(&mut self, frame: &[u8]) -> Result<()> {
+        for _ in 0..100 {
+            if self.run(frame)? == Outcome::Unreachable {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        anyhow::bail!("nothing is said of it")
+    }
+
     /// A backend resets its flows from now on, within this many jiffies.
     fn fail(&mut self, number: u16, window: u32) {
         let now = self.plane().clock().jiffies();
@@ -273,11 +284,50 @@ pub(crate) fn where_nobody_can_serve_a_syn_is_refused_or_dropped_as_the_service_
         fixture.expect(&syn, Outcome::Drop(Reason::NoBackend))?;
         fixture.amend(|listener| listener.on_none = OnNone::Reset)?;
         fixture.expect(&syn, Outcome::Rst(Reason::NoBackendReset))?;
-        // Only what begins a connection, and only TCP.
-        let datagram = udp(client, 4000, vip, PORT);
-        fixture.expect(&datagram, Outcome::Drop(Reason::NoBackend))?;
         ensure!(fixture.flows().is_empty() && fixture.pins().is_empty());
     }
+    Ok(())
+}
+
+pub(crate) fn where_nobody_can_serve_a_datagram_is_answered_now_and_then() -> Result<()> {
+    const MANY: u32 = 2_000;
+    for (client, vip) in families() {
+        let mut fixture = Fixture::new()?;
+        let datagram = udp(client, 4000, vip, PORT);
+        (1..=3).for_each(|number| fixture.serve(number, Serving::FLOWS));
+        fixture.expect(&datagram, Outcome::Drop(Reason::NoBackend))?;
+        fixture.amend(|listener| listener.on_none = OnNone::Reset)?;
+        for frame in [datagram.clone(), tagged(&datagram, &[0x8100]), tagged(&datagram, &[0x88a8, 0x8100])] {
+            fixture.spoken(&frame)?;
+        }
+        // At most one a CPU and clock tick, which is 1 to 10 ms.
+        let begun = std::time::Instant::now();
+        let mut answers = 0;
+        for _ in 0..MANY {
+            match fixture.run(&datagram)? {
+                Outcome::Unreachable => answers += 1,
+                Outcome::Drop(Reason::NoBackend) => {}
+                other => anyhow::bail!("{other:?}"),
+            }
+        }
+        let most = begun.elapsed().as_millis() as u32 + 1;
+        let cpus = std::thread::available_parallelism()?.get() as u32;
+        ensure!(
+            answers > 0 && answers < MANY && answers <= most * cpus,
+            "{answers} answers within {most} ms"
+        );
+    }
+    // Of no one host, or not the whole of what is to be quoted at its place.
+    let mut fixture = Fixture::new()?;
+    (1..=3).for_each(|number| fixture.serve(number, Serving::FLOWS));
+    fixture.amend(|listener| listener.on_none = OnNone::Reset)?;
+    let datagram = udp(CLIENT, 4000, VIP4, PORT);
+    let stranger = udp(Ipv4Addr::new(224, 0, 0, 7), 4000, VIP4, PORT);
+    for frame in [stranger, with_options(&datagram, 2)] {
+        std::thread::sleep(Duration::from_millis(20));
+        fixture.expect(&frame, Outcome::Drop(Reason::NoBackend))?;
+    }
+    ensure!(fixture.flows().is_empty() && fixture.pins().is_empty());
     Ok(())
 }
 

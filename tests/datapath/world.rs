@@ -142,6 +142,10 @@ impl Env for World {
         self.jiffies.get()
     }
 
+    fn may_speak(&self) -> bool {
+        true
+    }
+
     fn count_transition(&self, backend: u16, transition: Transition) {
         self.transitions.borrow_mut().entry(backend).or_default()[transition as usize] += 1;
     }

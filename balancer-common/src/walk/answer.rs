@@ -113,5 +113,5 @@ pub fn reset<F: Family, E: Env, P: Packet>(env: &E, packet: &mut P, segment: &Se
     let (Some(link), Some(sender)) = (link::parse(packet), link::source(packet)) else { return false };
     F::write_rst(packet, segment, link.next)
         && packet.store_macs(sender, ingress.mac)
-        && packet.cut(link.next + F::RST)
+        && packet.resize(link.next + F::RST)
 }

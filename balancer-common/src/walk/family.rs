@@ -1,6 +1,6 @@
 //! The two address families: their tables, keys and masks.
 
-use super::answer;
+use super::{answer, unreachable};
 use crate::{
     env::Gauge,
     hash::Hash,
@@ -103,6 +103,15 @@ pub trait Family: Copy + core::fmt::Debug {
     /// Writes, from the IP header at `at` on, the RST that answers a segment; whether it fits.
     fn write_rst<P: Packet>(packet: &mut P, segment: &Segment<Self::Address>, at: u32) -> bool;
 
+    /// Bytes of a message that a port is unreachable.
+    const UNREACHABLE: u32;
+    /// Its words.
+    type Unreachable;
+    /// The message about the datagram whose IP header is at `at`, if it may be spoken of.
+    fn unreachable<P: Packet>(packet: &P, at: u32) -> Option<Self::Unreachable>;
+    /// Writes it from `at` on; whether it fits.
+    fn write_unreachable<P: Packet>(packet: &mut P, at: u32, message: &Self::Unreachable) -> bool;
+
     /// Reads an IP header.
     fn parse<P: Packet>(packet: &P, at: u32) -> Option<IpHeader<Self::Address>>;
 
@@ -152,6 +161,19 @@ impl Family for V4 {
     #[inline(always)]
     fn write_rst<P: Packet>(packet: &mut P, segment: &Segment<u32>, at: u32) -> bool {
         packet.store_words(at, &answer::rst4(segment))
+    }
+
+    const UNREACHABLE: u32 = 4 * unreachable::WORDS4 as u32;
+    type Unreachable = [u32; unreachable::WORDS4];
+
+    #[inline(always)]
+    fn unreachable<P: Packet>(packet: &P, at: u32) -> Option<Self::Unreachable> {
+        unreachable::message4(unreachable::quote::<28, 7, P>(packet, at)?)
+    }
+
+    #[inline(always)]
+    fn write_unreachable<P: Packet>(packet: &mut P, at: u32, message: &Self::Unreachable) -> bool {
+        packet.store_words(at, message)
     }
 
     #[inline(always)]
@@ -232,6 +254,19 @@ impl Family for V6 {
     #[inline(always)]
     fn write_rst<P: Packet>(packet: &mut P, segment: &Segment<[u64; 2]>, at: u32) -> bool {
         packet.store_words(at, &answer::rst6(segment))
+    }
+
+    const UNREACHABLE: u32 = 4 * unreachable::WORDS6 as u32;
+    type Unreachable = [u32; unreachable::WORDS6];
+
+    #[inline(always)]
+    fn unreachable<P: Packet>(packet: &P, at: u32) -> Option<Self::Unreachable> {
+        unreachable::message6(unreachable::quote::<48, 12, P>(packet, at)?)
+    }
+
+    #[inline(always)]
+    fn write_unreachable<P: Packet>(packet: &mut P, at: u32, message: &Self::Unreachable) -> bool {
+        packet.store_words(at, message)
     }
 
     #[inline(always)]

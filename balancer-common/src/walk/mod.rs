@@ -14,14 +14,16 @@ pub mod known;
 pub mod place;
 pub mod reset;
 pub mod steps;
+pub mod unreachable;
 
 use crate::{
     packet::Packet,
     parse::{
-        IpHeader, PROTO_ICMP, PROTO_ICMPV6, Refusal, ipv4, ipv6,
+        IpHeader, PROTO_ICMP, PROTO_ICMPV6, PROTO_UDP, Refusal, ipv4, ipv6,
         link::{self, ETHERTYPE_IPV4, ETHERTYPE_IPV6},
         transport::{self, Segment},
     },
+    reason::Reason,
     table::{
         backend::NextHop,
         bucket,
@@ -91,6 +93,12 @@ fn segment<F: Family, E: Steps, P: Packet>(
     };
     match route::<F, E>(env, ingress.root, &segment) {
         Route::Settled(decision, hop) => forward::send(env, packet, ingress, decision, hop),
+        Route::Decided(decision) if decision.answered() && segment.proto == PROTO_UDP => {
+            match env.unreachable::<F, P>(packet) {
+                true => forward::answered(env, decision, true),
+                false => forward::dropped(env, Reason::NoBackend),
+            }
+        }
         Route::Decided(decision) if decision.answered() => {
             let done = env.reset::<F, P>(packet, &segment);
             forward::answered(env, decision, done)

@@ -7,7 +7,10 @@ use super::{
 };
 use crate::{
     env::Env,
-    parse::transport::{Segment, TcpFlags},
+    parse::{
+        PROTO_UDP,
+        transport::{Segment, TcpFlags},
+    },
     reason::Reason,
     settings::Settings,
     table::{line::Line, listener::Listener, pin},
@@ -64,6 +67,9 @@ fn by_maglev<F: Family, E: Env>(
     let hash = choose::client_hash::<F, E>(env, segment, listener);
     match choose::for_new(env, listener, hash) {
         Chosen::Current(backend) | Chosen::Previous(backend) => Decision::forward(backend, Reason::NewMaglev),
+        Chosen::Nobody if listener.refuses() && segment.proto == PROTO_UDP => {
+            Decision::answer(Reason::NoBackendUnreachable)
+        }
         Chosen::Nobody if listener.refuses() && segment.flags.any(TcpFlags::SYN) => {
             Decision::answer(Reason::NoBackendReset)
         }

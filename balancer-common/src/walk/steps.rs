@@ -4,7 +4,7 @@
 //! of its own: the verifier checks a global function once, by itself, and not again at every call (Linux 5.6), which
 //! makes the difference between a load of milliseconds and one of seconds.
 
-use super::{answer, decision::Decision, embryonic, family::Family, icmp, known, place, reset};
+use super::{answer, decision::Decision, embryonic, family::Family, icmp, known, place, reset, unreachable};
 use crate::{
     env::{Env, Transition},
     packet::Packet,
@@ -32,6 +32,11 @@ pub trait Steps: Env + Sized {
     /// Makes a RST of the frame that carries a segment: see [`answer::reset`].
     fn reset<F: Family, P: Packet>(&self, packet: &mut P, segment: &Segment<F::Address>) -> bool {
         answer::reset::<F, Self, P>(self, packet, segment)
+    }
+
+    /// Makes a message of the frame that carries a datagram: see [`unreachable::answer`].
+    fn unreachable<F: Family, P: Packet>(&self, packet: &mut P) -> bool {
+        unreachable::answer::<F, Self, P>(self, packet)
     }
 
     /// A packet that no flow knows: see [`embryonic::decide`].

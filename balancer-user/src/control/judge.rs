@@ -126,7 +126,9 @@ fn heard(min_ready: u32, subjects: &[Subject]) -> Vec<Candidate> {
 }
 
 fn wanted(service: u16, situation: &Situation, subject: &Subject, heard: &Candidate) -> WantedBackend {
-    let Subject { number, identity, candidate: Candidate { admin, health, .. }, hop, mode, max_flows, .. } = *subject;
+    let Subject {
+        number, identity, candidate: Candidate { admin, health, .. }, hop, mode, max_flows, ..
+    } = *subject;
     let state = BackendState { serving: situation.serving(heard), admin, health, mode, service };
     WantedBackend { number, identity, state, schedule: Schedule::default(), max_flows, hop }
 }

@@ -145,7 +145,9 @@ fn next_hops(wanted: &Wanted, standing: &Standing) -> impl Iterator<Item = Step>
 fn changed_backends(wanted: &Wanted, standing: &Standing) -> impl Iterator<Item = WantedBackend> {
     wanted.backends.iter().copied().filter(|backend| {
         let stands = standing.backends.get(&backend.number);
-        stands.is_none_or(|it| (it.identity, it.state, it.max_flows) != (backend.identity, backend.state, backend.max_flows))
+        stands.is_none_or(|it| {
+            (it.identity, it.state, it.max_flows) != (backend.identity, backend.state, backend.max_flows)
+        })
     })
 }
 

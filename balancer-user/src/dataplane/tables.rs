@@ -115,6 +115,10 @@ impl Env for Tables {
     }
 
     // The agent sends no packets.
+    fn may_speak(&self) -> bool {
+        false
+    }
+
     fn forwarded(&self, _backend: u16, _reason: u32, _bytes: u32) {}
 
     fn count_index(&self, _index: u32) {}

@@ -21,11 +21,12 @@ const REDIRECT: i32 = 23;
 
 /// The steps that the walk goes off to from the entry program; but for the chain of extension headers, each is there
 /// for v4 and for v6.
-const STEPS: [&str; 10] = [
+const STEPS: [&str; 11] = [
     "unsteady",
     "reroute",
     "fail",
     "reset",
+    "unreachable",
     "unknown",
     "promote",
     "place_new",

@@ -1,6 +1,9 @@
 //! What an answer to a frame must be, by another reader's word.
 
-use etherparse::{LinkExtSlice, NetSlice, SlicedPacket, TcpSlice, TransportSlice, ip_number};
+use etherparse::{
+    Icmpv4Header, Icmpv4Type, Icmpv6Header, Icmpv6Type, LinkExtSlice, NetSlice, SlicedPacket, TcpSlice,
+    TransportSlice, icmpv4, icmpv6, ip_number,
+};
 
 type Tags = Vec<[u8; 2]>;
 
@@ -69,6 +72,54 @@ pub(crate) fn is_rst_to(answer: &[u8], frame: &[u8]) -> Result<(), String> {
         (said.checksums, "a checksum is wrong".to_owned()),
         (no_more_than_headers(answer), format!("{} bytes", answer.len())),
         (hops(answer) == Some(64), format!("TTL {:?}", hops(answer))),
+    ] {
+        if !holds {
+            return Err(what);
+        }
+    }
+    Ok(())
+}
+
+/// Whether `answer` is the ICMP message that the port of the datagram in `frame` is unreachable (RFC 792; RFC 4443, 3.1),
+/// with its IP header and eight bytes more.
+///
+/// # Errors
+/// What is not right about it.
+pub(crate) fn is_unreachable_to(answer: &[u8], frame: &[u8]) -> Result<(), String> {
+    let parse =
+        |frame| SlicedPacket::from_ethernet(frame).map_err(|error| format!("{error} in {frame:02x?}"));
+    let (asked, said) = (parse(frame)?, parse(answer)?);
+    let link = |packet: &SlicedPacket<'_>| 14 + 4 * packet.link_exts.len();
+    let at = link(&asked);
+    let (right, header) = match (&asked.net, &said.net, &said.transport) {
+        (Some(NetSlice::Ipv4(asked)), Some(NetSlice::Ipv4(said)), Some(TransportSlice::Icmpv4(icmp))) => {
+            let (asked, said) = (asked.header(), said.header());
+            let unreachable = Icmpv4Type::DestinationUnreachable(icmpv4::DestUnreachableHeader::Port);
+            let right = icmp.icmp_type() == unreachable
+                && icmp.checksum() == Icmpv4Header::with_checksum(unreachable, icmp.payload()).checksum
+                && said.to_header().calc_header_checksum() == said.header_checksum()
+                && (said.source(), said.destination()) == (asked.destination(), asked.source());
+            (right, 20)
+        }
+        (Some(NetSlice::Ipv6(asked)), Some(NetSlice::Ipv6(said)), Some(TransportSlice::Icmpv6(icmp))) => {
+            let (asked, said) = (asked.header(), said.header());
+            let unreachable = Icmpv6Type::DestinationUnreachable(icmpv6::DestUnreachableCode::Port);
+            let sum =
+                Icmpv6Header::with_checksum(unreachable, said.source(), said.destination(), icmp.payload());
+            let right = icmp.icmp_type() == unreachable
+                && sum.is_ok_and(|header| header.checksum == icmp.checksum())
+                && (said.source(), said.destination()) == (asked.destination(), asked.source());
+            (right, 40)
+        }
+        _ => return Err(format!("no ICMP message: {answer:02x?}")),
+    };
+    for (holds, what) in [
+        (right, format!("addresses, kind or a checksum: {answer:02x?}")),
+        (answer[12..at] == frame[12..at], "VLAN tags".to_owned()),
+        (answer[..6] == frame[6..12] && answer[6..12] == frame[..6], "MAC addresses".to_owned()),
+        (hops(answer) == Some(64), format!("TTL {:?}", hops(answer))),
+        (answer.len() == at + header + 8 + header + 8, format!("{} bytes", answer.len())),
+        (answer[at + header + 8..] == frame[at..at + header + 8], "the quote".to_owned()),
     ] {
         if !holds {
             return Err(what);

@@ -1,6 +1,9 @@
 //! Whatever the bytes are, a packet has one fate.
 
-use super::{answered::is_rst_to, guarded::Guarded};
+use super::{
+    answered::{is_rst_to, is_unreachable_to},
+    guarded::Guarded,
+};
 use crate::world::{Addresses as _, Cpu, INGRESS, OWN, PORT, Shape, World};
 use balancer_common::{
     packet::SlicePacket,
@@ -67,7 +70,10 @@ pub(crate) fn walked<L: Line>(cpu: &Cpu<L>, frame: &[u8]) -> Result<Fate, String
     }
     let reason = counted.first().copied();
     if reason.is_some_and(|reason| reason.fate() == reason::Fate::Answered) {
-        is_rst_to(&packet.bytes, frame)?;
+        match reason {
+            Some(Reason::NoBackendUnreachable) => is_unreachable_to(&packet.bytes, frame)?,
+            _ => is_rst_to(&packet.bytes, frame)?,
+        }
         return Ok(Fate { verdict, reason, frame: packet.bytes });
     }
     let may_change = if verdict == Verdict::TX || verdict.redirects() { 12 } else { 0 };

@@ -60,10 +60,9 @@ impl Packet for Guarded {
         true
     }
 
-    fn cut(&mut self, length: u32) -> bool {
-        let fits = length as usize <= self.bytes.len();
-        self.bytes.truncate(length as usize);
-        fits
+    fn resize(&mut self, length: u32) -> bool {
+        self.bytes.resize(length as usize, 0xaa);
+        true
     }
 
     fn store_macs(&mut self, destination: u64, source: u64) -> bool {

@@ -106,6 +106,10 @@ impl<L: Line> Env for Cpu<L> {
         self.world.jiffies.load(Ordering::SeqCst) - self.lag
     }
 
+    fn may_speak(&self) -> bool {
+        true
+    }
+
     fn count_transition(&self, backend: u16, transition: Transition) {
         let count = &self.counts.transitions[usize::from(backend)][transition as usize];
         count.set(count.get() + 1);

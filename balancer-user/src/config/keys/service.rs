@@ -57,7 +57,10 @@ const ON_EXPIRE: &[Word] = &[
 ];
 
 const ON_NONE: &[Word] = &[
-    Word::now("reset", "TCP connections are refused by a RST; other packets are dropped"),
+    Word::now(
+        "reset",
+        "a TCP connection is refused by a RST, a UDP datagram by an ICMP message (port unreachable), of these at most one a CPU and clock tick",
+    ),
     Word::now("drop", "its packets are dropped"),
 ];
 

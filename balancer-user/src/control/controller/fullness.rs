@@ -17,12 +17,16 @@ impl Control {
 
     /// Takes note of backends that are full, or have room again; whether there are such.
     pub(super) fn note_full(&mut self) -> bool {
-        let turned: Vec<_> = self.members.iter().filter_map(|(number, member)| self.turned(*number, member)).collect();
+        let turned: Vec<_> =
+            self.members.iter().filter_map(|(number, member)| self.turned(*number, member)).collect();
         for (number, full) in &turned {
             let Some(member) = self.members.get_mut(number) else { continue };
             member.full = *full;
             match full {
-                true => tracing::warn!("{}: it has as many flows as it may (max_flows): no new client", member.title()),
+                true => tracing::warn!(
+                    "{}: it has as many flows as it may (max_flows): no new client",
+                    member.title()
+                ),
                 false => tracing::info!("{}: it has room for new clients again", member.title()),
             }
         }
