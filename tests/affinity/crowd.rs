@@ -18,18 +18,22 @@ use crate::{
 pub(crate) const LINES: &str = "lines";
 /// The backend that the tests are about.
 pub(crate) const VICTIM: Host = Host::Backend(1);
-const BACKENDS: u8 = 3;
+pub(crate) const BACKENDS: u8 = 3;
 /// How long a client waits while nothing is wrong.
 pub(crate) const CALM: Duration = Duration::from_secs(20);
 
 /// A balancer whose one service has these further keys.
 pub(crate) async fn stand(prefix: &str, keys: &'static str, timeouts: &'static str) -> Result<Stand> {
+    stand_of(prefix, Service { keys, timeouts, ..Service::new(LINES, LINES_PORT, "tcp", BACKENDS) }).await
+}
+
+/// A balancer of this one service.
+pub(crate) async fn stand_of(prefix: &str, service: Service) -> Result<Stand> {
     let stand = Stand::make(prefix).await?;
     clients::make_room(stand.place())?;
     for n in 1..=BACKENDS {
         servers::start_lines(stand.place(), Host::Backend(n))?;
     }
-    let service = Service { keys, timeouts, ..Service::new(LINES, LINES_PORT, "tcp", BACKENDS) };
     let file = File { flows: 16_384, services: vec![service], ..File::web(stand.place(), 0) };
     stand.write(&file)?;
     stand.start().await?;

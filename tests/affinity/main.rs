@@ -14,6 +14,7 @@ mod death;
 mod drain;
 mod draining_application;
 mod fleet;
+mod full;
 mod nobody_can_serve;
 mod pins;
 mod restart_is_not_an_event;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         pins::TESTS,
         nobody_can_serve::TESTS,
         restart_is_not_an_event::TESTS,
+        full::TESTS,
         timeouts::TESTS,
         draining_application::TESTS,
         balance_after_deploys::TESTS,

@@ -1,13 +1,13 @@
 //! All checks fail while the servers live: nobody loses anything, and everybody is told.
 
-use std::{fs, time::Duration};
+use std::{fs, io::ErrorKind, net::UdpSocket, time::Duration};
 
 use anyhow::{Result, ensure};
 use lab::{
     agent::AGENT,
     fixture::{clients, scrape::scrape},
     process, servers,
-    topology::Host,
+    topology::{Host, LINES_PORT, UDP_PORT, vip_for},
 };
 use tokio::time::sleep;
 
@@ -30,7 +30,7 @@ async fn judged_by_the_web() -> Result<Stand> {
     servers::start_lines(stand.place(), Host::Backend(BACKENDS))?;
     let check = "kind = \"http\"\nport = 80\npath = \"/health\"";
     let pace = "interval = \"300ms\"\ntimeout = \"300ms\"\nrise = 2\nfall = 2";
-    let service = Service { check, pace, ..Service::new(LINES, lab::topology::LINES_PORT, "tcp", BACKENDS) };
+    let service = Service { check, pace, ..Service::new(LINES, LINES_PORT, "tcp", BACKENDS) };
     stand.write(&File { flows: 16_384, services: vec![service], ..File::web(stand.place(), 0) })?;
     stand.balancer.run(&["reload", "--yes"]).await?;
     stand.all_up().await?;
@@ -89,8 +89,31 @@ fn refusal() -> Result<()> {
         let refused = clients::open_all(stand.place(), &sources(0..1), Duration::from_secs(3)).await;
         let error = refused.err().map(|error| format!("{error:#}")).unwrap_or_default();
         ensure!(error.to_lowercase().contains("refused"), "{error:?}");
+        unreachable(&stand).await?;
         let agent = process::running(stand.place(), Host::Balancer, AGENT)?;
         ensure!(agent.alive());
         Ok(())
     })
+}
+
+/// The same for UDP: by an ICMP message, which its kernel tells the socket.
+async fn unreachable(stand: &Stand) -> Result<()> {
+    let datagrams =
+        Service { check: "kind = \"none\"", pace: "", ..Service::new("datagrams", UDP_PORT, "udp", 1) };
+    let lines = Service::new(LINES, LINES_PORT, "tcp", BACKENDS - 1);
+    stand.write(&File { flows: 16_384, services: vec![lines, datagrams], ..File::web(stand.place(), 0) })?;
+    stand.balancer.run(&["reload", "--yes"]).await?;
+    stand.balancer.run(&["backend", "weight", "datagrams", "backend-1", "0", "--force"]).await?;
+    for source in sources(0..2) {
+        let netns = stand.place().netns(Host::Client(clients::host_of(source)));
+        let error = netns.inside(|| {
+            let socket = UdpSocket::bind((source, 0))?;
+            socket.set_read_timeout(Some(Duration::from_secs(3)))?;
+            socket.connect((vip_for(source), UDP_PORT))?;
+            socket.send(b"is anybody there?")?;
+            Ok(socket.recv(&mut [0; 64]).err().map(|error| error.kind()))
+        })?;
+        ensure!(error == Some(ErrorKind::ConnectionRefused), "{source} hears {error:?}");
+    }
+    Ok(())
 }

@@ -126,13 +126,16 @@ fn write_health(text: &mut String, health: &HealthCheck) {
 }
 
 fn write_backend(text: &mut String, backend: &Backend) {
-    let Backend { name, addresses, weight, state, backup } = backend;
+    let Backend { name, addresses, weight, state, backup, max_flows } = backend;
     let (name, addresses, state) = (quoted(name), list(addresses), quoted(state));
     let _ = write!(
         text,
         "[[service.backend]]\nname = {name}\naddress = {addresses}\nweight = {weight}\nstate = {state}\n\
          backup = {backup}\n"
     );
+    if let Some(limit) = max_flows {
+        let _ = writeln!(text, "max_flows = {limit}");
+    }
 }
 
 fn list(items: &[impl ToString]) -> String {
