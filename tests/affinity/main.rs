@@ -14,6 +14,7 @@ mod death;
 mod drain;
 mod draining_application;
 mod fleet;
+mod health_by_the_datapath;
 mod nobody_can_serve;
 mod pins;
 mod restart_is_not_an_event;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         timeouts::TESTS,
         draining_application::TESTS,
         balance_after_deploys::TESTS,
+        health_by_the_datapath::TESTS,
     ];
     trials::run(if lab::long() { 1 } else { THREADS }, tests.concat())
 }
