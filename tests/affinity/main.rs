@@ -15,6 +15,7 @@ mod drain;
 mod draining_application;
 mod fleet;
 mod full;
+mod health_by_the_datapath;
 mod nobody_can_serve;
 mod pins;
 mod restart_is_not_an_event;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         timeouts::TESTS,
         draining_application::TESTS,
         balance_after_deploys::TESTS,
+        health_by_the_datapath::TESTS,
     ];
     trials::run(if lab::long() { 1 } else { THREADS }, tests.concat())
 }

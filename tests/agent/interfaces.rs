@@ -2,19 +2,18 @@
 
 use anyhow::{Result, ensure};
 use lab::{
-    napi,
-    netns::run,
+    fixture::far::{FAR, NEAR, with_far_backend},
     network::INTERFACE,
     topology::{Host, UDP_PORT, VIP_V4, client_v4, client_v6},
 };
 use serde_json::Value;
-use std::{net::IpAddr, process::Command, time::Duration};
+use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::{
     Test,
     client::{Stream, ask, clients, sessions, undisturbed},
-    file::{Backend, File},
+    file::File,
     labs::block_on,
     stand::Stand,
     xdp,
@@ -28,38 +27,6 @@ pub(crate) const TESTS: &[Test] = &[
     ("an_interface_that_leaves_the_file_loses_the_program_at_a_restart", removed_interface),
     ("an_interface_that_is_not_there_is_named", missing),
 ];
-
-/// The backend with a cable of its own to the balancer.
-pub(crate) const FAR: Host = Host::Backend(5);
-const NEAR: &str = "eth1";
-
-/// A segment of two: the balancer's second interface, and the far backend's.
-fn second_segment(stand: &Stand) -> Result<[IpAddr; 2]> {
-    let (balancer, far) = (stand.netns(), stand.place().netns(FAR));
-    run(Command::new("ip")
-        .args(["link", "add", NEAR, "netns", balancer.name(), "type", "veth", "peer", "name", NEAR])
-        .args(["netns", far.name()]))?;
-    for (netns, n) in [(&balancer, 2), (&far, 25)] {
-        run(netns
-            .command("ethtool")
-            .args(["-K", NEAR, "tx", "off", "tso", "off", "gso", "off", "gro", "off"]))?;
-        netns.ip(&format!(
-            "address add 10.79.0.{n}/24 dev {NEAR}\naddress add fd79::{n}/64 dev {NEAR} nodad\nlink set {NEAR} up\n"
-        ))?;
-    }
-    // What is redirected into a veth is taken by one that polls.
-    napi::enable(&far, NEAR, &stand.place().bpffs().join("pass-far"))?;
-    Ok(["10.79.0.25".parse()?, "fd79::25".parse()?])
-}
-
-/// A file with one backend on the lab's segment, and one on another.
-pub(crate) fn with_far_backend(stand: &Stand, agent: &'static str) -> Result<File> {
-    let addresses = second_segment(stand)?;
-    let mut file = File { interfaces: vec![INTERFACE, NEAR], agent, ..File::web(stand.place(), 1) };
-    let far = Backend { addresses: addresses.to_vec(), ..Backend::new(FAR) };
-    file.services[0].backends.push(far);
-    Ok(file)
-}
 
 fn behind_a_second_interface() -> Result<()> {
     far_backend("ba-far-", "", "native")

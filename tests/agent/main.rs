@@ -25,7 +25,6 @@ mod privileges;
 mod reload;
 mod runtime;
 mod ssh;
-mod via;
 
 /// Labs side by side: most of a test is waiting, and two cores are enough for two.
 const THREADS: usize = 2;
@@ -46,7 +45,6 @@ fn main() -> ExitCode {
         reload::TESTS,
         runtime::TESTS,
         ssh::TESTS,
-        via::TESTS,
     ];
     trials::run(THREADS, tests.concat())
 }

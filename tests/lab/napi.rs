@@ -14,7 +14,8 @@ use crate::netns::{Netns, run};
 /// # Errors
 /// When the kernel refuses the program, or `ip` to attach it.
 pub fn enable(netns: &Netns, interface: &str, object: &Path) -> Result<()> {
-    pin_pass_program(object).with_context(|| format!("{}: no XDP program", object.display()))?;
+    pin_program(BPF_PROG_TYPE_XDP, &PASS, object)
+        .with_context(|| format!("{}: no XDP program", object.display()))?;
     let ip = ["link", "set", "dev", interface, "xdp", "pinned"];
     run(netns.command("ip").args(ip).arg(object))
 }
@@ -42,18 +43,26 @@ struct PinAttr {
 
 const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_OBJ_PIN: libc::c_int = 6;
+const BPF_PROG_TYPE_SCHED_CLS: u32 = 3;
 const BPF_PROG_TYPE_XDP: u32 = 6;
 /// `r0 = 2; exit`: `XDP_PASS`.
 const PASS: [u64; 2] = [0x0000_0002_0000_00b7, 0x95];
+/// `r0 = -1; exit`: `TCX_NEXT`.
+const NEXT: [u64; 2] = [0xffff_ffff_0000_00b7, 0x95];
 
-fn pin_pass_program(object: &Path) -> io::Result<()> {
+/// Keeps a program for `tc` there that lets everything go.
+pub(crate) fn pin_classifier(object: &Path) -> io::Result<()> {
+    pin_program(BPF_PROG_TYPE_SCHED_CLS, &NEXT, object)
+}
+
+fn pin_program(prog_type: u32, instructions: &[u64], object: &Path) -> io::Result<()> {
     use std::os::unix::ffi::OsStrExt as _;
     let mut path = object.as_os_str().as_bytes().to_vec();
     path.push(0);
     let load = LoadAttr {
-        prog_type: BPF_PROG_TYPE_XDP,
-        insn_cnt: PASS.len() as u32,
-        insns: PASS.as_ptr() as u64,
+        prog_type,
+        insn_cnt: instructions.len() as u32,
+        insns: instructions.as_ptr() as u64,
         license: c"GPL".as_ptr() as u64,
         ..LoadAttr::default()
     };

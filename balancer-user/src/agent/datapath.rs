@@ -4,9 +4,10 @@ use anyhow::{Context as _, Result};
 
 use super::seed;
 use crate::{
-    config::{Config, XdpMode},
+    config::{Config, Via, XdpMode},
     control::{Control, dimensions},
-    dataplane::{Attached, Dataplane, OpenOptions},
+    dataplane::{Attached, Dataplane, DataplaneError, OpenOptions},
+    health::may_go_by_datapath,
     net::{
         Netlink,
         links::{self, Link},
@@ -55,25 +56,73 @@ pub(super) fn attach_one(control: &mut Control, link: &Link) -> Result<()> {
         ),
         _ => tracing::info!("interface {name}: attached in {mode} mode (program {program_id})"),
     }
-    if control.config().checks_by_datapath() {
-        control.tables_mut().steer(name)?;
+    let wish = Wish::of(control.config());
+    Ok(steer_one(control.tables_mut(), name, wish)?)
+}
+
+/// Whether a configuration wants the programs of health checks by the datapath.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    No,
+    /// Where they can be had.
+    Rather,
+    Must,
+}
+
+impl Wish {
+    fn of(config: &Config) -> Self {
+        let services = &config.services;
+        if services.iter().any(|service| service.health.via == Via::Datapath) {
+            Self::Must
+        } else if services.iter().any(may_go_by_datapath) {
+            Self::Rather
+        } else {
+            Self::No
+        }
     }
-    Ok(())
 }
 
 /// Puts the programs of health checks on the interfaces, if a configuration wants them; [`unsteer`] is the other half.
 pub(super) fn steer(control: &mut Control, config: &Config) -> Result<()> {
-    if config.checks_by_datapath() {
-        for name in &config.agent.interfaces {
-            control.tables_mut().steer(name)?;
-        }
+    let wish = Wish::of(config);
+    for name in &config.agent.interfaces {
+        steer_one(control.tables_mut(), name, wish)?;
+    }
+    if wish == Wish::Must {
+        control.tables_mut().set_can_steer(true);
     }
     Ok(())
 }
 
+/// A kernel that has once refused them is not asked again, unless they must be had.
+fn steer_one(tables: &mut Dataplane, name: &str, wish: Wish) -> Result<(), DataplaneError> {
+    if wish == Wish::No || (wish == Wish::Rather && !tables.can_steer()) {
+        return Ok(());
+    }
+    match tables.steer(name) {
+        Err(DataplaneError::NoSteering { interface, source }) if wish == Wish::Rather => {
+            tracing::warn!(
+                "interface {interface}: health checks by the datapath cannot be had here (they want Linux 6.6), so \
+                 that every check goes to the backend's own address (health.via = \"auto\"): {}",
+                chain(&source)
+            );
+            tables.set_can_steer(false);
+            tables.unsteer();
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
+}
+
 /// Takes them off if the configuration in force does not want them.
 pub(super) fn unsteer(control: &mut Control) {
-    if !control.config().checks_by_datapath() {
+    if Wish::of(control.config()) == Wish::No {
         control.tables_mut().unsteer();
     }
 }

@@ -5,7 +5,10 @@ use std::{
     path::PathBuf,
 };
 
-use crate::config::{self, Backend, Config, DEFAULT_PATH, Loaded, Service, Setting};
+use crate::{
+    config::{self, Backend, Config, DEFAULT_PATH, HealthKind, Loaded, Service, Setting, Via},
+    health::may_go_by_datapath,
+};
 
 /// The exit code of an invalid configuration.
 const INVALID: u8 = 5;
@@ -65,6 +68,13 @@ fn row(name: &str, value: &str, out: &mut dyn Write) -> io::Result<()> {
 fn service(service: &Service, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "service {}", service.name)?;
     settings(&config::service_settings(service), out)?;
+    if service.health.via == Via::Auto && service.health.kind != HealthKind::None {
+        let way = match may_go_by_datapath(service) {
+            true => "by the datapath, where the kernel has it",
+            false => "directly: no TCP listener is on the port asked",
+        };
+        row("checks go", way, out)?;
+    }
     for backend in &service.backends {
         let value = backend_line(backend);
         row(&format!("backend {}", backend.name), &value, out)?;

@@ -18,12 +18,13 @@ pub(super) struct Draft {
 
 impl Via {
     /// Every way.
-    pub const ALL: [Self; 2] = [Self::Direct, Self::Datapath];
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Datapath, Self::Direct];
 
     /// Its word in the configuration.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Auto => "auto",
             Self::Direct => "direct",
             Self::Datapath => "datapath",
         }

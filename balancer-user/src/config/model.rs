@@ -19,14 +19,6 @@ pub struct Config {
     pub services: Vec<Service>,
 }
 
-impl Config {
-    /// Whether a service's health checks go by the datapath.
-    #[must_use]
-    pub fn checks_by_datapath(&self) -> bool {
-        self.services.iter().any(|service| service.health.via == Via::Datapath)
-    }
-}
-
 /// How the agent runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Agent {
@@ -167,7 +159,7 @@ pub struct HealthCheck {
     pub kind: HealthKind,
     /// Another port than the service's.
     pub port: Option<u16>,
-    /// Which way it takes.
+    /// Which way it is to take.
     pub via: Via,
     /// Time between the starts of two checks, jittered.
     pub interval: Duration,
@@ -179,9 +171,11 @@ pub struct HealthCheck {
     pub fall: u32,
 }
 
-/// Which way a health check takes.
+/// Which way a health check is to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Via {
+    /// By the datapath where it can be had, else directly.
+    Auto,
     /// To the backend's own address.
     Direct,
     /// To the service address on that backend, as a client's packet.

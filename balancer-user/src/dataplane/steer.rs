@@ -24,6 +24,8 @@ const IN: &str = "probe_in";
 /// The links, by the index of their interface and the name of their program.
 #[derive(Debug, Default)]
 pub(super) struct Steering {
+    /// The kernel has refused the programs, and the checks go without them.
+    refused: bool,
     links: HashMap<(u32, &'static str), SchedClassifierLink>,
 }
 
@@ -78,6 +80,19 @@ impl Dataplane {
     pub fn unsteer(&mut self) {
         if let Some(kernel) = &mut self.kernel {
             kernel.steering.links.clear();
+        }
+    }
+
+    /// Whether checks can go by the datapath. It is so until somebody has found that it is not.
+    #[must_use]
+    pub fn can_steer(&self) -> bool {
+        self.kernel.as_ref().is_none_or(|kernel| !kernel.steering.refused)
+    }
+
+    /// Remembers whether they can.
+    pub fn set_can_steer(&mut self, can: bool) {
+        if let Some(kernel) = &mut self.kernel {
+            kernel.steering.refused = !can;
         }
     }
 

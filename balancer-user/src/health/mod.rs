@@ -1,8 +1,9 @@
 //! Health checks: a pure state machine, one checker a file, and the scheduler that runs them.
 //!
-//! [`machine`] decides, [`tcp`] and [`http`] ask, by one [`way`] or the other, [`scheduler`] says when. What follows from a verdict
+//! [`machine`] decides, [`tcp`] and [`http`] ask, by one [`way`] or the other as [`choice`] has it, [`scheduler`] says when. What follows from a verdict
 //! (who gets new clients, what happens to flows) is none of this module's business.
 
+pub mod choice;
 pub mod error;
 pub mod http;
 pub mod machine;
@@ -15,6 +16,7 @@ pub mod way;
 #[cfg(test)]
 mod testing;
 
+pub use choice::{Ways, may_go_by_datapath};
 pub use error::CheckError;
 pub use machine::{Adopted, Machine, Outcome, Transition};
 pub use scheduler::{HealthEvent, Scheduler};

@@ -69,6 +69,26 @@ fn check_verbose_prints_what_it_understood_and_the_memory() {
 }
 
 #[test]
+fn check_verbose_says_what_auto_comes_to() {
+    let least =
+        fs::read_to_string(files_of("good").into_iter().find(|it| it.ends_with("least.toml")).unwrap());
+    let least = least.unwrap();
+    let of = |line: &str| {
+        let text = least.replacen("[[service.backend]]", &format!("{line}\n[[service.backend]]"), 1);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text).unwrap();
+        let (code, out, err) = check(file.path(), true);
+        assert_eq!((code, err.as_str()), (0, ""));
+        out.lines().find_map(|line| line.strip_prefix("  checks go            ")).map(str::to_owned)
+    };
+    assert_eq!(of("").unwrap(), "by the datapath, where the kernel has it");
+    let elsewhere = of("health = { port = 8081 }").unwrap();
+    assert_eq!(elsewhere, "directly: no TCP listener is on the port asked");
+    assert_eq!(of("health = { via = \"direct\" }"), None);
+    assert_eq!(of("health = { kind = \"none\" }"), None);
+}
+
+#[test]
 fn the_example_passes_check() {
     let mut example = Vec::new();
     let code = config_verb::run(&config_verb::ConfigArgs { verb: config_verb::Verb::Example }, &mut example)

@@ -114,8 +114,10 @@ pub struct HealthInfo {
     pub port: Option<u16>,
     /// Path of an HTTP check.
     pub path: Option<String>,
-    /// Which way it takes: `direct` or `datapath`.
-    pub via: String,
+    /// Which way it takes; `None` where nobody is asked.
+    pub via: Option<CheckVia>,
+    /// What the file says of that: `auto`, `datapath` or `direct`.
+    pub via_configured: String,
     /// Seconds between two checks.
     pub interval: f64,
     /// Seconds after which a check has failed.
@@ -124,4 +126,16 @@ pub struct HealthInfo {
     pub rise: u32,
     /// Failed checks that make an `up` backend `down`.
     pub fall: u32,
+}
+
+/// Which way the checks of a service take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CheckVia {
+    /// To the backends' own addresses.
+    Direct,
+    /// To the service address on each backend.
+    Datapath,
+    /// To some backends so, to others so.
+    Both,
 }

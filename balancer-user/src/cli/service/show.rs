@@ -7,7 +7,7 @@ use crate::{
     api::{
         client::Client,
         routes,
-        types::{AffinityInfo, HealthInfo, ServiceDetail, ServiceDoc, TimeoutsInfo},
+        types::{AffinityInfo, CheckVia, HealthInfo, ServiceDetail, ServiceDoc, TimeoutsInfo},
     },
     cli::{
         backend,
@@ -65,12 +65,19 @@ fn timeouts(info: &TimeoutsInfo) -> String {
 }
 
 fn health(info: &HealthInfo) -> String {
-    let HealthInfo { kind, port, path, via, interval, timeout, rise, fall } = info;
+    let HealthInfo { kind, port, path, via, via_configured, interval, timeout, rise, fall } = info;
     if kind == "none" {
         return kind.clone();
     }
     let port = port.map(|port| format!(" port {port}")).unwrap_or_default();
     let path = path.as_ref().map(|path| format!(" {path}")).unwrap_or_default();
-    let way = if via == "direct" { "" } else { " by the datapath" };
-    format!("{kind}{port}{path}{way} every {interval}s, timeout {timeout}s, rise {rise}, fall {fall}")
+    let way = match via {
+        Some(CheckVia::Datapath) => " by the datapath",
+        Some(CheckVia::Direct) => " directly",
+        Some(CheckVia::Both) => " by the datapath or directly",
+        None => "",
+    };
+    format!(
+        "{kind}{port}{path}{way} (via {via_configured}) every {interval}s, timeout {timeout}s, rise {rise}, fall {fall}"
+    )
 }

@@ -76,7 +76,7 @@ mode      l2dsr
 balance   maglev, 65537 slots
 affinity  client (/32, /64), pinned for 3h
 timeouts  established 2h, closing 30s, syn 1m, udp 2m
-health    http port 8081 /health every 2s, timeout 0.5s, rise 2, fall 3
+health    http port 8081 /health directly (via auto) every 2s, timeout 0.5s, rise 2, fall 3
 
 NAME  ADDRESS                   WEIGHT  ADMIN  HEALTH  FLOWS  SHARE  PINS
 ws-1  10.0.1.10,2001:db8:1::10     100  ready  up       1200  25.0%   321

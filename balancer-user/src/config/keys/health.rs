@@ -16,12 +16,17 @@ const KINDS: &[Word] = &[
 ];
 
 const VIAS: &[Word] = &[
-    Word::now("direct", "the backend's own address"),
+    Word::now(
+        "auto",
+        "`datapath` where it can be had, else `direct`: the kernel must have it, the port asked must be one of a TCP \
+         listener in `listen` (not `*`), and the backend must have an address of that listener's family",
+    ),
     Word::now(
         "datapath",
         "the service address on that backend, the way clients reach it (Linux 6.6): the first in `listen` of the \
-         family of the backend's address",
+         family of the backend's address; an error where it cannot be had",
     ),
+    Word::now("direct", "the backend's own address"),
 ];
 
 const STATUS: Bounds<u64> = Bounds { min: 100, max: 599, why: "it is an HTTP status" };
@@ -78,5 +83,5 @@ pub(super) const HEALTH: &[Key] = &[
         Value::Default("3"),
         "failed checks in a row that make an up backend down",
     ),
-    Key::new("via", Kind::Word(VIAS), Value::Default(r#""direct""#), "which way the check takes"),
+    Key::new("via", Kind::Word(VIAS), Value::Default(r#""auto""#), "which way the check takes"),
 ];

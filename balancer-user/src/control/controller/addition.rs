@@ -76,7 +76,7 @@ impl Control {
     /// By the datapath not every address can be checked, and what is not checked never serves.
     fn check_way(&self, service: &Service, add: &AddBackend) -> Result<(), ApiError> {
         let AddBackend { name, addresses, weight: _ } = add;
-        if Target::of(service, addresses, &self.tables.probes()).is_some() {
+        if Target::of(service, addresses, &self.ways()).is_some() {
             return Ok(());
         }
         let message = format!(

@@ -7,10 +7,11 @@ use balancer_common::serve::Regime;
 use super::{Control, Member, member::Stage};
 use crate::{
     api::types::{
-        AffinityInfo, ApiError, BackendRow, BackendsDoc, HealthInfo, Schema, ServiceDetail, ServiceDoc,
-        ServiceRow, ServiceState, ServicesDoc, TimeoutsInfo, timestamp,
+        AffinityInfo, ApiError, BackendRow, BackendsDoc, CheckVia, HealthInfo, Schema, ServiceDetail,
+        ServiceDoc, ServiceRow, ServiceState, ServicesDoc, TimeoutsInfo, timestamp,
     },
     config::{HealthCheck, HealthKind, Service, Timeouts},
+    health::Way,
 };
 
 /// The one way of choosing.
@@ -36,7 +37,7 @@ impl Control {
             min_ready: service.min_ready,
             maglev_size: service.maglev_size,
             timeouts: timeouts(&service.timeouts),
-            health: health(&service.health),
+            health: self.health(service),
         };
         Ok(ServiceDoc { schema: Schema, service: detail, backends: self.backend_rows(service) })
     }
@@ -49,6 +50,38 @@ impl Control {
         let service = self.service(name)?;
         let backends = self.backend_rows(service);
         Ok(BackendsDoc { schema: Schema, service: service.name.clone(), backends })
+    }
+
+    fn health(&self, service: &Service) -> HealthInfo {
+        let HealthCheck { kind, port, via, interval, timeout, rise, fall } = &service.health;
+        let (kind, path) = match kind {
+            HealthKind::None => ("none", None),
+            HealthKind::Tcp => ("tcp", None),
+            HealthKind::Http { host: _, path, expect: _, drain_on: _ } => ("http", Some(path.clone())),
+        };
+        HealthInfo {
+            kind: kind.to_owned(),
+            port: *port,
+            path,
+            via: self.via(service),
+            via_configured: via.word().to_owned(),
+            interval: Duration::as_secs_f64(interval),
+            timeout: Duration::as_secs_f64(timeout),
+            rise: *rise,
+            fall: *fall,
+        }
+    }
+
+    /// The way that the checks of a service take. There is none where nobody is asked.
+    fn via(&self, service: &Service) -> Option<CheckVia> {
+        let ways = self.ways();
+        let targets =
+            self.targets(service, &ways).filter(|(_, target)| target.check.kind != HealthKind::None);
+        let vias = targets.map(|(_, target)| match target.way {
+            Way::Direct => CheckVia::Direct,
+            Way::Datapath { .. } => CheckVia::Datapath,
+        });
+        vias.reduce(|one, other| if one == other { one } else { CheckVia::Both })
     }
 
     fn service_row(&self, service: &Service) -> ServiceRow {
@@ -154,24 +187,5 @@ fn timeouts(timeouts: &Timeouts) -> TimeoutsInfo {
         closing: closing.as_secs(),
         syn: syn.as_secs(),
         udp: udp.as_secs(),
-    }
-}
-
-fn health(check: &HealthCheck) -> HealthInfo {
-    let HealthCheck { kind, port, via, interval, timeout, rise, fall } = check;
-    let (kind, path) = match kind {
-        HealthKind::None => ("none", None),
-        HealthKind::Tcp => ("tcp", None),
-        HealthKind::Http { host: _, path, expect: _, drain_on: _ } => ("http", Some(path.clone())),
-    };
-    HealthInfo {
-        kind: kind.to_owned(),
-        port: *port,
-        path,
-        via: via.word().to_owned(),
-        interval: Duration::as_secs_f64(interval),
-        timeout: Duration::as_secs_f64(timeout),
-        rise: *rise,
-        fall: *fall,
     }
 }

@@ -4,10 +4,11 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use balancer_common::state::Health;
 
-use super::{Control, Hop, member::Stage};
+use super::{Control, Hop, Member, member::Stage};
 use crate::{
+    config::Service,
     dataplane::DataplaneError,
-    health::{Adopted, BackendKey, HealthEvent, Outcome, Target},
+    health::{Adopted, BackendKey, HealthEvent, Outcome, Target, Ways},
     net::{
         links::{Link, LinkEvent},
         neighbour::{NeighbourEvent, Reach},
@@ -18,19 +19,34 @@ impl Control {
     /// Every check that is to be made, with the verdict to begin from.
     #[must_use]
     pub fn checks(&self) -> Vec<(BackendKey, Target, Adopted)> {
-        let (mut checks, probes) = (Vec::new(), self.tables.probes());
+        let (mut checks, ways) = (Vec::new(), self.ways());
         for service in &self.services {
-            let members = self
-                .members
-                .values()
-                .filter(|member| member.named.service == service.name && member.stage != Stage::Gone);
-            for member in members {
-                // One that leaves is checked too: if it fails, its flows go elsewhere.
-                let target = Target::of(service, &member.named.addresses, &probes);
-                checks.extend(target.map(|target| (member.key(), target, member.verdict.state)));
-            }
+            let targets = self.targets(service, &ways);
+            checks.extend(targets.map(|(member, target)| (member.key(), target, member.verdict.state)));
         }
         checks
+    }
+
+    /// Whom the checks of a service ask. One that leaves is checked too: if it fails, its flows go elsewhere.
+    pub(super) fn targets<'a>(
+        &'a self,
+        service: &'a Service,
+        ways: &'a Ways,
+    ) -> impl Iterator<Item = (&'a Member, Target)> {
+        let members = self.members.values();
+        let members =
+            members.filter(|member| member.named.service == service.name && member.stage != Stage::Gone);
+        members.filter_map(|member| Some((member, Target::of(service, &member.named.addresses, ways)?)))
+    }
+
+    /// The ways that a check can take from here.
+    pub(super) fn ways(&self) -> Ways {
+        let elsewhere = self.hops.iter().filter(|(_, hop)| self.tables.interface_line(hop.ifindex).is_none());
+        Ways {
+            probes: self.tables.probes(),
+            datapath: self.tables.can_steer(),
+            elsewhere: elsewhere.map(|(address, _)| *address).collect(),
+        }
     }
 
     /// Every address whose MAC address is to be kept.
@@ -78,7 +94,7 @@ impl Control {
             .members
             .values()
             .filter(|member| member.named.addresses.contains(&address) && member.stage != Stage::Gone)
-            .map(super::Member::title)
+            .map(Member::title)
             .collect();
         if owners.is_empty() {
             return;
@@ -92,7 +108,12 @@ impl Control {
                          agent.interfaces: nothing can be sent there"
                     );
                 }
-                if self.hops.insert(address, Hop { ifindex, mac }) != Some(Hop { ifindex, mac }) {
+                let before = self.hops.insert(address, Hop { ifindex, mac });
+                if before.is_none_or(|before| before.ifindex != ifindex) {
+                    // The way of its checks may be another.
+                    self.generation += 1;
+                }
+                if before != Some(Hop { ifindex, mac }) {
                     tracing::debug!("{owners}: {address} is at {mac}");
                     self.follow();
                 }
@@ -131,6 +152,8 @@ impl Control {
     fn write_interfaces(&mut self) -> Result<(), DataplaneError> {
         let interfaces: Vec<_> =
             self.links.values().filter_map(|link| Some((link.index, link.mac?.0))).collect();
+        // The way of checks may be another.
+        self.generation += 1;
         self.tables.set_interfaces(&interfaces)?;
         self.follow();
         Ok(())

@@ -7,6 +7,7 @@ mod numbers;
 mod reload;
 mod restart;
 mod verbs;
+mod ways;
 
 use std::{
     net::SocketAddr,

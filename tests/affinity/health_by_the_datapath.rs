@@ -3,8 +3,11 @@
 use std::net::{IpAddr, TcpListener};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use aya::programs::{SchedClassifier, TcAttachType};
 use lab::{
+    fixture::{
+        far::{FAR, with_far_backend},
+        tcx::{crowd, programs},
+    },
     network::INTERFACE,
     paths::Place,
     process,
@@ -14,16 +17,18 @@ use lab::{
 use tokio::time::{Duration, sleep};
 
 use crate::{
-    Test,
     client::{ask, clients},
     file::{File, Service},
-    interfaces,
     labs::block_on,
-    stand::{Stand, until},
+    stand::{Stand, outcome, refused, until},
+    trials::Test,
 };
 
 pub(crate) const TESTS: &[Test] = &[
-    ("a_backend_without_the_service_address_is_down_by_the_datapath_and_up_directly", missing_address),
+    ("health_by_the_datapath", missing_address),
+    ("by_default_a_backend_without_the_service_address_is_down", missing_address_by_default),
+    ("by_default_a_check_of_another_port_goes_directly", another_port),
+    ("by_default_a_check_that_the_kernel_cannot_steer_goes_directly", no_room),
     ("a_server_on_the_backends_own_address_alone_is_down_by_the_datapath", own_address_alone),
     ("another_backend_that_answers_a_check_by_the_datapath_is_no_good_answer", stranger),
     ("checks_by_the_datapath_are_no_flows_and_end_with_their_agent", unseen),
@@ -33,6 +38,8 @@ pub(crate) const TESTS: &[Test] = &[
 
 /// A service that is checked directly, on the same servers.
 const DIRECT: &str = "direct";
+const DIRECT_HTTP: &str = "kind = \"http\"\npath = \"/health\"\nvia = \"direct\"";
+const BY_DEFAULT_HTTP: &str = "kind = \"http\"\npath = \"/health\"";
 const BY_DATAPATH_HTTP: &str = "kind = \"http\"\npath = \"/health\"\nvia = \"datapath\"";
 const BY_DATAPATH_TCP: &str = "kind = \"tcp\"\nvia = \"datapath\"";
 
@@ -46,6 +53,26 @@ fn by_datapath(place: &Place, backends: u8) -> File {
     assert_eq!(WEB_PORT, 80);
     file.services.extend([ws, direct]);
     file
+}
+
+/// `web` alone, checked directly.
+fn directly(place: &Place, backends: u8) -> File {
+    let mut file = File::web(place, backends);
+    file.services[0].check = DIRECT_HTTP;
+    file
+}
+
+async fn reload_with(stand: &Stand, file: &File) -> Result<()> {
+    stand.write(file)?;
+    stand.balancer.run(&["reload"]).await.map(drop)
+}
+
+/// The way that the checks of a service take, and what the file says of it.
+async fn via_is(stand: &Stand, service: &str, wanted: [&str; 2]) -> Result<()> {
+    let shown = stand.balancer.json(&["service", "show", service]).await?;
+    let health = &shown["service"]["health"];
+    ensure!([&health["via"], &health["via_configured"]] == wanted, "not {wanted:?}: {health}");
+    Ok(())
 }
 
 /// Waits until a backend is down, and its last error says so.
@@ -99,6 +126,72 @@ fn missing_address() -> Result<()> {
     })
 }
 
+fn missing_address_by_default() -> Result<()> {
+    block_on(async {
+        let stand = Stand::up("ba-viaauto-", |place| File::whole(place, 2)).await?;
+        for (service, via) in [("web", "datapath"), ("ws", "datapath"), ("udp", "direct")] {
+            via_is(&stand, service, [via, "auto"]).await?;
+        }
+        let host = Host::Backend(2);
+        let lo = stand.place().netns(host);
+        lo.ip(&format!("address del {VIP_V4}/32 dev lo\n"))?;
+        for service in ["web", "ws"] {
+            down(&stand, service, host, &[&VIP_V4.to_string(), "by the datapath"]).await?;
+            stand.becomes(service, "backend-1", "health", "up").await?;
+        }
+        lo.ip(&format!("address add {VIP_V4}/32 dev lo\n"))?;
+        stand.all_up().await
+    })
+}
+
+/// Where nobody says which way, a port that clients do not reach is asked at the backend's own address, which alone has
+/// to answer there.
+fn another_port() -> Result<()> {
+    block_on(async {
+        let file = |place: &Place| {
+            let elsewhere = Service { check: "port = 80", ..Service::new(DIRECT, 81, "tcp", 2) };
+            File { services: vec![elsewhere], ..File::web(place, 2) }
+        };
+        let stand = Stand::make("ba-viaport-").await?;
+        let host = Host::Backend(2);
+        stand.place().netns(host).ip(&format!("address del {VIP_V4}/32 dev lo\n"))?;
+        stand.write(&file(stand.place()))?;
+        stand.start().await?;
+        stand.all_up().await?;
+        via_is(&stand, DIRECT, ["direct", "auto"]).await?;
+        ensure!(programs(&stand)? == [0, 0], "nobody needs these: {:?}", programs(&stand)?);
+        Ok(())
+    })
+}
+
+/// Stands for a kernel before Linux 6.6: it has no place for the programs.
+fn no_room() -> Result<()> {
+    block_on(async {
+        let stand = Stand::make("ba-viaroom-").await?;
+        let crowded = crowd(&stand)?;
+        let there = [0, crowded.len()];
+        stand.write(&by_datapath(stand.place(), 2))?;
+        refused(&outcome(stand.run_command(&[])?).await?, 1, &[INTERFACE, "health.via"])?;
+        let host = Host::Backend(2);
+        stand.place().netns(host).ip(&format!("address del {VIP_V4}/32 dev lo\n"))?;
+        stand.write(&File::web(stand.place(), 2))?;
+        stand.start().await?;
+        stand.all_up().await?;
+        via_is(&stand, "web", ["direct", "auto"]).await?;
+        let log = stand.balancer.log_tail();
+        ensure!(log.matches("by the datapath cannot be had here").count() == 1, "{log}");
+        ensure!(programs(&stand)? == there, "{:?}", programs(&stand)?);
+        // Who insists is refused, and nothing is changed.
+        stand.write(&by_datapath(stand.place(), 2))?;
+        refused(&stand.balancer.outcome(&["reload"]).await?, 1, &["nothing was changed", "health.via"])?;
+        via_is(&stand, "web", ["direct", "auto"]).await?;
+        drop(crowded);
+        reload_with(&stand, &by_datapath(stand.place(), 2)).await?;
+        programs_become(&stand, [1, 1]).await?;
+        down(&stand, "web", host, &["by the datapath"]).await
+    })
+}
+
 fn own_address_alone() -> Result<()> {
     block_on(async {
         let stand = Stand::up("ba-viaown-", |place| by_datapath(place, 2)).await?;
@@ -113,7 +206,7 @@ fn own_address_alone() -> Result<()> {
         // It is not that the server does not answer.
         stand.write(&{
             let mut file = by_datapath(stand.place(), 2);
-            file.services[1].check = "kind = \"tcp\"";
+            file.services[1].check = "kind = \"tcp\"\nvia = \"direct\"";
             file
         })?;
         stand.balancer.run(&["reload"]).await?;
@@ -142,14 +235,6 @@ fn stranger() -> Result<()> {
         down(&stand, "web", host, &[]).await?;
         says(&stand, "web", host, &[&other, "does not have the service address"]).await?;
         others_are_up(&stand, "web", host).await
-    })
-}
-
-/// How many programs are on the traffic of the balancer's interface: what comes, what leaves.
-fn programs(stand: &Stand) -> Result<[usize; 2]> {
-    stand.netns().inside(|| {
-        let count = |side| Ok::<_, anyhow::Error>(SchedClassifier::query_tcx(INTERFACE, side)?.1.len());
-        Ok([count(TcAttachType::Ingress)?, count(TcAttachType::Egress)?])
     })
 }
 
@@ -193,31 +278,39 @@ fn unseen() -> Result<()> {
 fn elsewhere() -> Result<()> {
     block_on(async {
         let stand = Stand::make("ba-viaelse-").await?;
-        let mut file = interfaces::with_far_backend(&stand, "")?;
+        let mut file = with_far_backend(&stand, "")?;
         file.interfaces = vec![INTERFACE];
         file.services[0].check = BY_DATAPATH_HTTP;
         stand.write(&file)?;
         stand.start().await?;
-        says(&stand, "web", interfaces::FAR, &["this host could not check", "agent.interfaces"]).await?;
-        let health = stand.field("web", &interfaces::FAR.to_string(), "health").await?;
+        says(&stand, "web", FAR, &["this host could not check", "agent.interfaces"]).await?;
+        let health = stand.field("web", &FAR.to_string(), "health").await?;
         ensure!(health == "checking", "it is judged: {health}");
-        stand.becomes("web", "backend-1", "health", "up").await
+        stand.becomes("web", "backend-1", "health", "up").await?;
+        // Left to the agent, its check goes the way that there is.
+        file.services[0].check = BY_DEFAULT_HTTP;
+        reload_with(&stand, &file).await?;
+        stand.becomes("web", &FAR.to_string(), "health", "up").await?;
+        via_is(&stand, "web", ["both", "auto"]).await
     })
 }
 
 fn reload() -> Result<()> {
     block_on(async {
-        let stand = Stand::up("ba-viareload-", |place| File::web(place, 2)).await?;
+        let stand = Stand::up("ba-viareload-", |place| directly(place, 2)).await?;
         ensure!(programs(&stand)? == [0, 0], "nobody asked for these: {:?}", programs(&stand)?);
-        stand.write(&by_datapath(stand.place(), 2))?;
-        stand.balancer.run(&["reload"]).await?;
-        stand.all_up().await?;
-        ensure!(programs(&stand)? == [1, 1], "{:?}", programs(&stand)?);
-        let shown = stand.balancer.json(&["service", "show", "web"]).await?;
-        ensure!(shown["service"]["health"]["via"] == "datapath", "{shown}");
-        stand.write(&File::web(stand.place(), 2))?;
-        stand.balancer.run(&["reload"]).await?;
-        programs_become(&stand, [0, 0]).await?;
-        stand.all_up().await
+        via_is(&stand, "web", ["direct", "direct"]).await?;
+        for (file, configured) in [
+            (by_datapath(stand.place(), 2), "datapath"),
+            (directly(stand.place(), 2), "direct"),
+            (File::web(stand.place(), 2), "auto"),
+        ] {
+            reload_with(&stand, &file).await?;
+            let (via, there) = if configured == "direct" { ("direct", [0, 0]) } else { ("datapath", [1, 1]) };
+            programs_become(&stand, there).await?;
+            via_is(&stand, "web", [via, configured]).await?;
+            stand.all_up().await?;
+        }
+        Ok(())
     })
 }

@@ -1,0 +1,108 @@
+use super::*;
+use crate::{
+    config::model::HealthCheck,
+    control::testing,
+    health::{Target, Way},
+};
+
+const V4: &str = "10.0.1.10";
+const V6: &str = "fd00::a";
+
+fn addresses(texts: &[&str]) -> Vec<IpAddr> {
+    texts.iter().map(|address| address.parse().unwrap()).collect()
+}
+
+/// A service that listens on these, and is checked this way.
+fn service(via: Via, listen: &[&str], port: Option<u16>) -> Service {
+    let plain = testing::service("ws", Vec::new());
+    Service {
+        listen: listen.iter().map(|listen| listen.parse().unwrap()).collect(),
+        health: HealthCheck { via, port, ..plain.health.clone() },
+        ..plain
+    }
+}
+
+/// What is asked where: `SERVICE on BACKEND:PORT` by the datapath, else `BACKEND:PORT`.
+fn asked_of(service: &Service, backend: &[&str], ways: &Ways) -> Option<String> {
+    let target = Target::of(service, &addresses(backend), ways)?;
+    let at = target.socket_address();
+    Some(match target.way {
+        Way::Direct => at.to_string(),
+        Way::Datapath { service, .. } => format!("{service} on {at}"),
+    })
+}
+
+fn asked(via: Via, listen: &[&str], port: Option<u16>, backend: &[&str]) -> Option<String> {
+    asked_of(&service(via, listen, port), backend, &Ways::in_memory())
+}
+
+#[test]
+fn by_the_datapath_the_service_address_of_the_backends_family_is_asked() {
+    let listen = ["203.0.113.10:53/udp", "[2001:db8::10]:80/tcp", "203.0.113.11:443/tcp"];
+    for via in [Via::Datapath, Via::Auto] {
+        let of = |backend: &[&str]| asked(via, &listen, None, backend);
+        assert_eq!(of(&[V4, V6]).as_deref(), Some("203.0.113.11 on 10.0.1.10:443"));
+        assert_eq!(of(&[V6, V4]).as_deref(), Some("2001:db8::10 on [fd00::a]:80"));
+    }
+    let with_port = asked(Via::Datapath, &["203.0.113.10:*/tcp"], Some(8081), &[V4]);
+    assert_eq!(with_port.as_deref(), Some("203.0.113.10 on 10.0.1.10:8081"));
+}
+
+#[test]
+fn by_the_datapath_a_backend_is_asked_at_the_address_that_a_service_address_can_replace() {
+    let v6 = ["[2001:db8::10]:443/tcp"];
+    for via in [Via::Datapath, Via::Auto] {
+        let second = asked(via, &v6, None, &[V4, V6]);
+        assert_eq!(second.as_deref(), Some("2001:db8::10 on [fd00::a]:443"));
+    }
+    assert_eq!(asked(Via::Datapath, &v6, None, &[V4]), None);
+    assert_eq!(asked(Via::Datapath, &["203.0.113.10:*/tcp"], None, &[V4]), None);
+}
+
+#[test]
+fn of_itself_a_check_goes_directly_where_the_service_address_may_not_answer_it() {
+    let both = ["203.0.113.10:443/tcp", "203.0.113.10:8081/udp", "203.0.113.11:*/tcp"];
+    let cases: [(&[&str], Option<u16>, &[&str], &str); 7] = [
+        (&both, None, &[V4], "203.0.113.10 on 10.0.1.10:443"),
+        (&both, Some(443), &[V4], "203.0.113.10 on 10.0.1.10:443"),
+        // Another port, even if the service takes every one, or this one by UDP.
+        (&both, Some(8081), &[V4], "10.0.1.10:8081"),
+        (&["203.0.113.10:53/udp"], None, &[V4], "10.0.1.10:53"),
+        (&["203.0.113.10:53/udp"], Some(53), &[V4], "10.0.1.10:53"),
+        // No address that a service address can take the place of.
+        (&["[2001:db8::10]:443/tcp"], None, &[V4], "10.0.1.10:443"),
+        (&["[2001:db8::10]:443/tcp", "203.0.113.10:80/tcp"], Some(443), &[V4], "10.0.1.10:443"),
+    ];
+    for (listen, port, backend, expected) in cases {
+        assert_eq!(asked(Via::Auto, listen, port, backend).as_deref(), Some(expected), "{listen:?} {port:?}");
+    }
+}
+
+#[test]
+fn of_itself_a_check_goes_directly_where_this_host_cannot_send_it_by_the_datapath() {
+    let listen = ["203.0.113.10:443/tcp", "[2001:db8::10]:443/tcp"];
+    let auto = service(Via::Auto, &listen, None);
+    let insists = service(Via::Datapath, &listen, None);
+    let old = Ways { datapath: false, ..Ways::in_memory() };
+    assert_eq!(asked_of(&auto, &[V4, V6], &old).as_deref(), Some("10.0.1.10:443"));
+    let elsewhere =
+        |texts: &[&str]| Ways { elsewhere: addresses(texts).into_iter().collect(), ..Ways::in_memory() };
+    let near = asked_of(&auto, &[V4, V6], &elsewhere(&[V4]));
+    assert_eq!(near.as_deref(), Some("2001:db8::10 on [fd00::a]:443"));
+    assert_eq!(asked_of(&auto, &[V4, V6], &elsewhere(&[V4, V6])).as_deref(), Some("10.0.1.10:443"));
+    let all = asked_of(&insists, &[V4, V6], &elsewhere(&[V4, V6]));
+    assert_eq!(all.as_deref(), Some("203.0.113.10 on 10.0.1.10:443"));
+}
+
+#[test]
+fn the_programs_are_wanted_where_a_check_may_go_by_the_datapath() {
+    let may = |via, listen: &str, port| may_go_by_datapath(&service(via, &[listen], port));
+    assert!(may(Via::Auto, "203.0.113.10:443/tcp", None));
+    assert!(!may(Via::Auto, "203.0.113.10:443/tcp", Some(8081)));
+    assert!(!may(Via::Auto, "203.0.113.10:443/udp", None));
+    assert!(!may(Via::Direct, "203.0.113.10:443/tcp", None));
+    assert!(may(Via::Datapath, "203.0.113.10:443/tcp", Some(8081)));
+    let mut unasked = service(Via::Auto, &["203.0.113.10:443/tcp"], None);
+    unasked.health.kind = HealthKind::None;
+    assert!(!may_go_by_datapath(&unasked));
+}
