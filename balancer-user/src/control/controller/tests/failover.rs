@@ -105,6 +105,25 @@ fn the_deadline_of_a_drain_ends_it() {
 }
 
 #[test]
+fn an_overdue_drain_is_followed_once_while_nobody_could_take_its_clients() {
+    let mut bench = Bench::new(&two_backends());
+    let sure = |admin| SetAdmin { yes: true, force: true, ..SetAdmin::to(admin) };
+    bench.control.set_admin("ws", "ws-2", sure(Admin::Maint)).unwrap();
+    let drain = SetAdmin { drain: Some(within(3600)), ..sure(Admin::Drain) };
+    bench.control.set_admin("ws", "ws-1", drain).unwrap();
+    assert!(!bench.control.deadline_passed());
+    let (number, _) = bench.control.member("ws", "ws-1").unwrap();
+    let long_ago = SystemTime::now() - Duration::from_secs(7_200);
+    bench.control.members.get_mut(&number).unwrap().draining_since = Some(long_ago);
+    assert!(bench.control.deadline_passed());
+    bench.control.tick(after(0));
+    assert_eq!(bench.state("ws-1").serving.0, Serving::FLOWS, "who would take its clients?");
+    assert!(!bench.control.deadline_passed(), "the next tick would do the same work again");
+    bench.set("ws-2", Admin::Ready).unwrap();
+    assert_eq!(bench.state("ws-1").serving.0, Serving::RESETS);
+}
+
+#[test]
 fn a_drain_may_leave_what_is_left_and_may_keep_its_pins() {
     let mut bench = Bench::new(&two_backends());
     let client = bench.clients_of_ws_1(60)[0];
