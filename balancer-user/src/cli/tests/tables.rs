@@ -12,7 +12,7 @@ use crate::{
     cli::screen::Screen,
 };
 
-const NARROW: Screen = Screen { width: Some(60), color: false, live: true };
+const NARROW: Screen = Screen { width: Some(60), color: false, live: Some(|| 60) };
 
 /// Runs a command in a pipe, its answer a document; what it wrote.
 fn piped(document: &impl Serialize, command: &str) -> String {
@@ -188,7 +188,7 @@ fn a_column_that_cannot_be_spared_is_wrapped() {
 #[test]
 fn colours_only_where_the_screen_takes_them() {
     let list = |color| {
-        let screen = Screen { width: Some(200), color, live: true };
+        let screen = Screen { width: Some(200), color, live: Some(|| 200) };
         StandIn::with(&three()).balancer_on(screen, "backend list ws").out
     };
     assert!(list(true).contains("\u{1b}["));
