@@ -148,6 +148,7 @@ pub(super) fn explanation() -> ExplainDoc {
         destination: "203.0.113.10:443/tcp".into(),
         service: Some("ws".into()),
         backend: Some("ws-1".into()),
+        next_backend: None,
         by: "pin".into(),
         reason: "pin".into(),
         steps: vec![step("service", "ws"), step("flow", "none"), step("pin", "ws-1, up")],

@@ -8,7 +8,7 @@ use super::{
     standin::{Ended, StandIn},
 };
 use crate::{
-    api::types::{Schema, ServicesDoc},
+    api::types::{ExplainDoc, Schema, ServicesDoc},
     cli::screen::Screen,
 };
 
@@ -160,6 +160,14 @@ flow     none
 pin      ws-1, up
 ",
     );
+}
+
+#[test]
+fn explain_of_a_flow_that_is_reset_names_the_backend_of_the_next_connection() {
+    let next_backend = Some("ws-2".to_owned());
+    let told = ExplainDoc { backend: None, next_backend, ..explanation() };
+    let out = piped(&[told], "explain 198.51.100.7:40000 203.0.113.10:443/tcp");
+    assert!(out.contains("\nbackend          -\nnext connection  ws-2\n"), "{out}");
 }
 
 #[test]
