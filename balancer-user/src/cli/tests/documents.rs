@@ -92,9 +92,15 @@ pub(super) fn status() -> StatusDoc {
         pid: 4711,
         started: "2025-01-02T03:04:05Z".into(),
         config: "/etc/balancer/balancer.toml".into(),
-        interfaces: vec![InterfaceRow { name: "eth0".into(), mode: "native".into(), program_id: 42 }],
+        interfaces: vec![InterfaceRow {
+            name: "eth0".into(),
+            mode: "native".into(),
+            program_id: 42,
+            carrier: Some(true),
+        }],
         services: 1,
         panic: vec![],
+        frozen: false,
         flows: 1207,
         pins: 963,
         drift: vec![ChangeRow {

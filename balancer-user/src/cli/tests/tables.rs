@@ -8,7 +8,7 @@ use super::{
     standin::{Ended, StandIn},
 };
 use crate::{
-    api::types::{ExplainDoc, Schema, ServicesDoc},
+    api::types::{ExplainDoc, Schema, ServicesDoc, StatusDoc},
     cli::screen::Screen,
 };
 
@@ -100,8 +100,8 @@ services     1
 flows        1207
 pins         963
 
-INTERFACE  MODE    PROGRAM
-eth0       native       42
+INTERFACE  MODE    PROGRAM  CARRIER
+eth0       native       42  yes
 
 OBJECT                       KEY    FILE   RUNTIME
 service "ws" backend "ws-2"  state  ready  drain
@@ -160,6 +160,12 @@ flow     none
 pin      ws-1, up
 ",
     );
+}
+
+#[test]
+fn status_says_that_verdicts_are_frozen() {
+    let out = piped(&StatusDoc { frozen: true, ..status() }, "status");
+    assert!(out.contains("\nverdicts     frozen: no interface has a carrier\n"), "{out}");
 }
 
 #[test]

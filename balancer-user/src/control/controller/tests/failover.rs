@@ -266,3 +266,15 @@ fn explain_says_that_a_flow_goes_on_elsewhere() {
     );
     assert!(detail(&told, "flow").ends_with("it is down; it goes on elsewhere"), "{:?}", told.steps);
 }
+
+#[test]
+fn a_host_without_a_carrier_says_that_its_verdicts_are_frozen() {
+    let mut bench = Bench::new(&two_backends());
+    let link = bench.control.links["eth0"].clone();
+    let mut becomes = |carrier| {
+        let link = Some(Link { carrier, ..link.clone() });
+        bench.control.on_link(LinkEvent { name: "eth0".to_owned(), link }).unwrap();
+        (bench.control.is_cut_off(), bench.control.status_doc().frozen)
+    };
+    assert_eq!([becomes(false), becomes(true)], [(true, true), (false, false)]);
+}
