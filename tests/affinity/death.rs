@@ -32,6 +32,9 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_killed_server_is_failed_over_too", killed),
 ];
 
+/// Flows that `explain` is asked about.
+const ASKED: usize = 12;
+
 /// How many sessions are on the backend that dies, and how many of them a second are reset.
 #[derive(Clone, Copy)]
 struct Scale {
@@ -172,6 +175,23 @@ fn emitted(stand: &Stand) -> Result<u64> {
     links[0]["stats64"]["rx"]["packets"].as_u64().context("no counter")
 }
 
+/// Of some of the flows `explain` says that they are to be reset, why, and where their clients go then.
+async fn explained(stand: &Stand, flows: &[(String, String)]) -> Result<()> {
+    let mut waiting = 0;
+    for (client, to) in flows {
+        let told = stand.balancer.json(&["explain", client, to]).await?;
+        // Who has heard of it by now has no flow any more.
+        if told["reason"] == "reset-waiting" || told["reason"] == "reset" {
+            let next = told["next_backend"].as_str().with_context(|| format!("nowhere to go: {told}"))?;
+            ensure!(told["backend"].is_null() && told["by"] == "flow", "{told}");
+            ensure!(next != VICTIM.to_string() && told["steps"].to_string().contains("it is down"), "{told}");
+        }
+        waiting += u32::from(told["reason"] == "reset-waiting");
+    }
+    ensure!(waiting > 0, "none of {} flows is said to wait for its reset", flows.len());
+    Ok(())
+}
+
 async fn detected(stand: &Stand) -> Result<Instant> {
     stand.becomes(LINES, &VICTIM.to_string(), "health", "down").await?;
     Ok(Instant::now())
@@ -201,7 +221,13 @@ async fn cut_off(prefix: &str, title: &str, talking: fn(usize) -> usize) -> Resu
     ensure!(number(&stand, VICTIM, "flows").await? >= count, "not all sessions are tracked");
     stand.place().switch().ip(&format!("link set dev {VICTIM} down\n"))?;
     let silent = emitted(&stand)?;
-    let (outcome, detected) = tokio::join!(bereaved(&stand, victims, talking), detected(&stand));
+    let some: Vec<_> =
+        victims.iter().take(ASKED).map(|victim| (victim.client(), victim.destination())).collect();
+    let told = async {
+        let at = detected(&stand).await?;
+        explained(&stand, &some).await.map(|()| at)
+    };
+    let (outcome, detected) = tokio::join!(bereaved(&stand, victims, talking), told);
     let outcome = match outcome {
         Ok(outcome) => outcome,
         Err(error) => {

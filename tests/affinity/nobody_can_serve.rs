@@ -19,8 +19,11 @@ use crate::{
     trials::Test,
 };
 
-pub(crate) const TESTS: &[Test] =
-    &[("nobody_can_serve", panic), ("a_connection_that_nobody_can_serve_is_refused", refusal)];
+pub(crate) const TESTS: &[Test] = &[
+    ("nobody_can_serve", panic),
+    ("a_connection_that_nobody_can_serve_is_refused", refusal),
+    ("carrier_lost_on_the_own_link_freezes_verdicts", carrier),
+];
 
 const BACKENDS: u8 = 4;
 
@@ -113,7 +116,75 @@ async fn unreachable(stand: &Stand) -> Result<()> {
             socket.send(b"is anybody there?")?;
             Ok(socket.recv(&mut [0; 64]).err().map(|error| error.kind()))
         })?;
-        ensure!(error == Some(ErrorKind::ConnectionRefused), "{source} hears {error:?}");
+        let reasons = &stand.balancer.json(&["status"]).await?["reasons"];
+        ensure!(error == Some(ErrorKind::ConnectionRefused), "{source} hears {error:?}: {reasons}");
     }
     Ok(())
+}
+
+/// Longer than the checks would need to take everybody down, several times over.
+const OUTAGE: Duration = Duration::from_secs(4);
+
+/// The balancer's cable is pulled: all checks fail, by its own fault.
+fn carrier() -> Result<()> {
+    block_on(async {
+        let stand = judged_by_the_web().await?;
+        let count = if lab::long() { 2_000 } else { 120 };
+        let mut sessions = clients::open_all(stand.place(), &sources(0..count), CALM).await?;
+        let before = verdicts(&stand).await?;
+        set_link(&stand, "down")?;
+        // They talk on into the void, and are heard when the cable is in again.
+        let (failed, told) =
+            tokio::join!(clients::exchange_all(&mut sessions, CALM), outage(&stand, &before));
+        told?;
+        ensure!(failed.is_empty(), "{} sessions are lost: {:#}", failed.len(), failed[0]);
+        until("verdicts are not frozen any more", async || Ok(!frozen(&stand).await?)).await?;
+        // What fails only now, while addresses are resolved anew, is no reason either.
+        sleep(Duration::from_secs(2)).await;
+        let after = verdicts(&stand).await?;
+        ensure!(after == before, "verdicts or resets moved from {before:?} to {after:?}");
+        let failed = clients::exchange_all(&mut sessions, CALM).await;
+        ensure!(failed.is_empty(), "{} are lost by the recovery: {:#}", failed.len(), failed[0]);
+        let log = fs::read_to_string(stand.place().log(Host::Balancer, AGENT))?;
+        for said in [
+            "interface eth0: no carrier",
+            "all verdicts stay as they are",
+            "verdicts follow the checks again",
+        ] {
+            ensure!(
+                log.lines().filter(|line| line.contains(said)).count() == 1,
+                "not once in the log: {said}"
+            );
+        }
+        println!("carrier lost for {OUTAGE:?}: {count} sessions, 0 lost, 0 reset, no verdict moved");
+        Ok(())
+    })
+}
+
+/// While it lasts nobody goes down, and everybody is told.
+async fn outage(stand: &Stand, before: &[Verdict]) -> Result<()> {
+    until("verdicts are frozen", async || frozen(stand).await).await?;
+    let status = stand.balancer.json(&["status"]).await?;
+    ensure!(status["interfaces"][0]["carrier"] == false, "{}", status["interfaces"]);
+    sleep(OUTAGE).await;
+    let now = verdicts(stand).await?;
+    ensure!(now == before, "verdicts or resets moved from {before:?} to {now:?}");
+    set_link(stand, "up")
+}
+
+/// At the switch's end: the balancer keeps its addresses and routes, and sees its carrier go.
+fn set_link(stand: &Stand, state: &str) -> Result<()> {
+    stand.place().switch().ip(&format!("link set dev {} {state}\n", Host::Balancer))
+}
+
+async fn frozen(stand: &Stand) -> Result<bool> {
+    Ok(stand.balancer.json(&["status"]).await?["frozen"] == true)
+}
+
+/// Name, health, since when, and resets of a backend.
+type Verdict = [String; 4];
+
+async fn verdicts(stand: &Stand) -> Result<Vec<Verdict>> {
+    let of = |row: serde_json::Value| ["name", "health", "since", "resets"].map(|key| row[key].to_string());
+    Ok(stand.rows(LINES).await?.into_iter().map(of).collect())
 }

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{
-    fixture::clients::{self, Client},
-    topology::{LINES_PORT, vip_for},
-};
+use lab::fixture::clients::{self, Client};
 use tokio::time::sleep;
 
 use crate::{
@@ -70,16 +67,12 @@ async fn reconnect(stand: &Stand, numbers: std::ops::Range<u32>) -> Result<u32> 
 async fn maglev_elsewhere(stand: &Stand, sessions: &[Client]) -> Result<u32> {
     let mut elsewhere = 0;
     for session in sessions {
-        let (source, to) = (session.source.to_string(), destination(session));
+        let (source, to) = (session.source.to_string(), session.destination());
         let told = stand.balancer.json(&["explain", &source, &to]).await?;
         let maglev = told["maglev_backend"].as_str().context("no Maglev")?;
         elsewhere += u32::from(maglev != VICTIM.to_string());
     }
     Ok(elsewhere)
-}
-
-fn destination(session: &Client) -> String {
-    format!("{}/tcp", std::net::SocketAddr::new(vip_for(session.source), LINES_PORT))
 }
 
 /// A browser opens six at once, before any of them is there.

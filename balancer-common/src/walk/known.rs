@@ -68,8 +68,8 @@ pub(super) fn note_ack<F: Family, E: Env>(segment: &Segment<F::Address>, place: 
 }
 
 /// What to do with a packet of a known flow.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Act {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
     /// As if no flow knew it.
     Unknown,
     /// Advance the flow's state.
@@ -102,8 +102,9 @@ pub fn unsteady<F: Family, E: Steps>(
     }
 }
 
+/// Decides that for a packet of the flow with this key and word; changes nothing.
 #[inline(always)]
-fn act<F: Family, E: Steps>(
+pub fn act<F: Family, E: Env>(
     env: &E,
     segment: &Segment<F::Address>,
     listener: Listener<'_, E::Line>,

@@ -6,7 +6,7 @@
 
 use super::{decision::Decision, family::Family, known, steps::Steps};
 use crate::{
-    env::Transition,
+    env::{Env, Transition},
     parse::transport::{Segment, TcpFlags},
     reason::Reason,
     table::{
@@ -38,11 +38,9 @@ pub fn fail<F: Family, E: Steps>(
         }
         return Decision::drop(Reason::ResetConfirmed);
     }
-    let state = place.word.state();
-    let schedule = backend::schedule(env, place.word.backend());
-    if state != FlowState::RESET && schedule.wait(hash, env.jiffies()) > 0 {
+    if wait(env, hash, place.word) > 0 {
         // A closing flow's hint is the end that its client announced, which counts if the backend serves it again.
-        if state != FlowState::CLOSING {
+        if place.word.state() != FlowState::CLOSING {
             known::note_ack::<F, E>(segment, &place);
         }
         return Decision::drop(Reason::ResetWaiting);
@@ -52,6 +50,15 @@ pub fn fail<F: Family, E: Steps>(
         F::FlowSlots::write_hint(place.line, place.slot, segment.ack);
     }
     Decision::answer(Reason::Reset)
+}
+
+/// Jiffies until the turn of a flow that is to be reset, whose key has this hash; 0 once it has come.
+#[inline(always)]
+pub fn wait<E: Env>(env: &E, hash: u64, word: FlowWord) -> u32 {
+    match word.state() {
+        FlowState::RESET => 0,
+        _ => backend::schedule(env, word.backend()).wait(hash, env.jiffies()),
+    }
 }
 
 /// A flow is reset from now on, for as long as closing flows are remembered; whether it was this call that did it. The

@@ -17,6 +17,7 @@ use crate::api::{
 /// Which backend a packet goes to, and each step that decides it.
 ///
 /// The answer comes from the code that the kernel runs. With a source port it is about that flow, if it lives; without, about a new connection of this client.
+/// Of a flow that is reset it tells why, when its segments are answered by a RST, and where its client's next connection goes.
 /// Asking changes nothing.
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
@@ -46,15 +47,18 @@ pub(super) async fn run(args: &ExplainArgs, client: &Client, ui: &mut Ui<'_>) ->
 }
 
 fn facts(document: &ExplainDoc) -> Table {
-    Table::facts([
-        ("client", Value::from(&document.client)),
-        ("destination", (&document.destination).into()),
-        ("service", Value::or_dash(document.service.as_ref())),
-        ("backend", Value::or_dash(document.backend.as_ref())),
-        ("by", (&document.by).into()),
-        ("reason", (&document.reason).into()),
-        ("maglev alone", Value::or_dash(document.maglev_backend.as_ref())),
-    ])
+    let next = document.next_backend.as_ref();
+    let facts = [
+        Some(("client", Value::from(&document.client))),
+        Some(("destination", (&document.destination).into())),
+        Some(("service", Value::or_dash(document.service.as_ref()))),
+        Some(("backend", Value::or_dash(document.backend.as_ref()))),
+        next.map(|next| ("next connection", next.into())),
+        Some(("by", (&document.by).into())),
+        Some(("reason", (&document.reason).into())),
+        Some(("maglev alone", Value::or_dash(document.maglev_backend.as_ref()))),
+    ];
+    Table::facts(facts.into_iter().flatten())
 }
 
 fn steps(document: &ExplainDoc) -> Table {

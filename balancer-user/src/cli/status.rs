@@ -36,16 +36,19 @@ fn facts(document: &StatusDoc) -> Table {
         0 => Value::from("none"),
         changes => Value::toned(count(changes, "runtime change"), Tone::Warn),
     };
-    Table::facts([
-        ("version", Value::from(&document.version)),
-        ("process", format!("{}, since {}", document.pid, document.started).into()),
-        ("file", (&document.config).into()),
-        ("last reload", last_reload(document.last_reload.as_ref())),
-        ("drift", drift),
-        ("services", services(document)),
-        ("flows", document.flows.into()),
-        ("pins", document.pins.into()),
-    ])
+    let frozen = || ("verdicts", Value::toned("frozen: no interface has a carrier", Tone::Bad));
+    let facts = [
+        Some(("version", Value::from(&document.version))),
+        Some(("process", format!("{}, since {}", document.pid, document.started).into())),
+        Some(("file", (&document.config).into())),
+        Some(("last reload", last_reload(document.last_reload.as_ref()))),
+        Some(("drift", drift)),
+        Some(("services", services(document))),
+        document.frozen.then(frozen),
+        Some(("flows", document.flows.into())),
+        Some(("pins", document.pins.into())),
+    ];
+    Table::facts(facts.into_iter().flatten())
 }
 
 fn services(document: &StatusDoc) -> Value {
@@ -69,12 +72,30 @@ fn last_reload(last: Option<&LastReload>) -> Value {
 }
 
 fn interfaces(document: &StatusDoc) -> Table {
-    let mut table = Table::new(&[Column::text("INTERFACE"), Column::text("MODE"), Column::number("PROGRAM")]);
+    let mut table = Table::new(&[
+        Column::text("INTERFACE"),
+        Column::text("MODE"),
+        Column::number("PROGRAM"),
+        Column::text("CARRIER"),
+    ]);
     for row in &document.interfaces {
         let tone = if row.mode == "native" { Tone::Plain } else { Tone::Warn };
-        table.row([(&row.name).into(), Value::toned(&row.mode, tone), row.program_id.into()]);
+        table.row([
+            (&row.name).into(),
+            Value::toned(&row.mode, tone),
+            row.program_id.into(),
+            carrier(row.carrier),
+        ]);
     }
     table
+}
+
+fn carrier(carrier: Option<bool>) -> Value {
+    match carrier {
+        Some(true) => "yes".into(),
+        Some(false) => Value::toned("no", Tone::Bad),
+        None => "-".into(),
+    }
 }
 
 fn fill(document: &StatusDoc) -> Table {

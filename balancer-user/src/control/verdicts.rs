@@ -73,8 +73,7 @@ impl Verdicts {
     /// Since when a backend drains.
     #[must_use]
     pub fn draining_since(&self, key: &BackendKey) -> Option<SystemTime> {
-        let seconds = self.0.get(&key.to_string())?.draining?;
-        Some(UNIX_EPOCH + Duration::from_secs(seconds))
+        self.0.get(&key.to_string())?.draining.map(time)
     }
 
     /// Why a backend's flows were reset.

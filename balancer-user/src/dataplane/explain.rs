@@ -2,13 +2,16 @@
 
 use super::{Dataplane, query::HostFamily};
 use balancer_common::{
+    env::Env as _,
     parse::transport::{Segment, TcpFlags},
     reason::Reason,
-    state::Proto,
+    state::{Admin, Health, Proto},
     table::{
-        backend, bucket, flow,
+        TableId,
+        backend::{self, BackendState},
+        bucket, flow,
         key::Slots,
-        line::HostLine,
+        line::{HostLine, Line as _},
         listener::{self, Listener, ListenerKey},
         pin, service,
         words::FlowState,
@@ -16,7 +19,8 @@ use balancer_common::{
     walk::{
         choose::{self, Chosen},
         family::{V4, V6},
-        place,
+        known::{self, Act},
+        place, reset,
     },
 };
 use std::net::SocketAddr;
@@ -57,8 +61,10 @@ pub struct Explanation {
     pub listener: Option<u16>,
     /// Number of its service.
     pub service: Option<u16>,
-    /// Number of the backend.
+    /// Number of the backend; `None` if the packet goes to none.
     pub backend: Option<u16>,
+    /// Number of the backend that a new connection of this client would go to, where this one is reset.
+    pub next: Option<u16>,
     /// What decided.
     pub by: By,
     /// The reason under which the packet would be counted, if it would.
@@ -67,6 +73,18 @@ pub struct Explanation {
     pub steps: Vec<(&'static str, String)>,
     /// What the current Maglev table alone says.
     pub maglev: Option<u16>,
+}
+
+/// What a flow says of its packets.
+enum Fate {
+    /// They go to its backend.
+    Settled,
+    /// Nothing: there is none.
+    Unknown,
+    /// They go where a new connection would.
+    Moved,
+    /// They go nowhere.
+    Reset(Reason),
 }
 
 impl Dataplane {
@@ -82,6 +100,7 @@ impl Dataplane {
             listener: None,
             service: None,
             backend: None,
+            next: None,
             by: By::None,
             reason: None,
             steps: vec![("service", format!("{to}/{proto} is no service: the packet passes to the host"))],
@@ -113,18 +132,42 @@ impl Dataplane {
             listener: Some(listener.number()),
             service: Some(listener.service()),
             backend: None,
+            next: None,
             by: By::None,
             reason: None,
             steps: vec![("service", format!("{to}/{proto} is listener {}", listener.number()))],
             maglev: self.maglev_choice::<F>(&segment, listener),
         };
-        let decided = self.by_flow::<F>(&segment, listener, &mut told)
-            || self.by_pin::<F>(&segment, listener, &mut told)
-            || self.by_tentative::<F>(&segment, listener, &mut told);
-        if !decided {
-            self.by_maglev::<F>(&segment, listener, &mut told);
+        match self.by_flow::<F>(&segment, listener, &mut told) {
+            Fate::Settled => {}
+            Fate::Unknown => self.as_new::<F>(&segment, listener, &mut told),
+            Fate::Moved => {
+                self.as_new::<F>(&segment, listener, &mut told);
+                told.reason = told.backend.map_or(told.reason, |_| Some(Reason::Rehashed));
+            }
+            Fate::Reset(reason) => {
+                self.as_new::<F>(&segment, listener, &mut told);
+                let next =
+                    told.backend.map_or("to nobody".to_owned(), |it| format!("to {}", placeholder(it)));
+                told.steps.push(("next connection", next));
+                (told.next, told.backend) = (told.backend, None);
+                (told.by, told.reason) = (By::Flow, Some(reason));
+            }
         }
         Some(told)
+    }
+
+    /// As for a new connection.
+    fn as_new<F: HostFamily>(
+        &self,
+        segment: &Segment<F::Address>,
+        listener: Listener<'_, HostLine>,
+        told: &mut Explanation,
+    ) {
+        let pinned = self.by_pin::<F>(segment, listener, told);
+        if !pinned && !self.by_tentative::<F>(segment, listener, told) {
+            self.by_maglev::<F>(segment, listener, told);
+        }
     }
 
     /// What the current table alone says, whether or not the backend may serve.
@@ -145,37 +188,105 @@ impl Dataplane {
         segment: &Segment<F::Address>,
         listener: Listener<'_, HostLine>,
         told: &mut Explanation,
-    ) -> bool {
+    ) -> Fate {
         if segment.sport == 0 {
             told.steps.push(("flow", "no source port given: as for a new connection".into()));
-            return false;
+            return Fate::Unknown;
         }
-        let key = F::segment_key(segment, listener);
-        let hash = F::FlowSlots::hash(&key, &self.tables.settings.index_key);
+        match self.by_tracked::<F>(segment, listener, told) {
+            Fate::Unknown => self.by_embryonic::<F>(segment, listener, told),
+            fate => fate,
+        }
+    }
+
+    /// What becomes of a segment in the midst of a flow that is tracked.
+    fn by_tracked<F: HostFamily>(
+        &self,
+        segment: &Segment<F::Address>,
+        listener: Listener<'_, HostLine>,
+        told: &mut Explanation,
+    ) -> Fate {
         let tables = &self.tables;
-        let found = bucket::find::<F::Flows, _>(tables, hash, &key)
-            .or_else(|| bucket::find::<F::Embryonic, _>(tables, hash, &key));
-        let Some(found) = found else {
-            told.steps.push(("flow", "none".into()));
-            return false;
+        let key = F::segment_key(segment, listener);
+        let hash = F::FlowSlots::hash(&key, &tables.settings.index_key);
+        let Some(word) = bucket::find::<F::Flows, _>(tables, hash, &key).map(|place| place.word) else {
+            return Fate::Unknown;
+        };
+        let amid = Segment { flags: TcpFlags(0), ..*segment };
+        let act = known::act::<F, _>(tables, &amid, listener, &key, word);
+        let here = format!("{}, to {}", FlowState::word(word.state()), placeholder(word.backend()));
+        let here = if backend::serving(tables, word.backend()).flows() {
+            format!("{here}, which may serve")
+        } else {
+            format!("{here}, which may not serve: {}", self.why_not(word.backend()))
+        };
+        let (text, fate) = match act {
+            Act::Unknown => (format!("{here}; but it has run out"), Fate::Unknown),
+            Act::Touch | Act::SynOnFlow => (here, Fate::Settled),
+            Act::Reroute => (format!("{here}; it goes on elsewhere"), Fate::Moved),
+            Act::Fail => match reset::wait(tables, hash, word) {
+                0 => (format!("{here}; its segments are answered by a RST"), Fate::Reset(Reason::Reset)),
+                wait => {
+                    let seconds = f64::from(wait) / f64::from(self.clock().hz);
+                    let text = format!(
+                        "{here}; its segments are dropped for another {seconds:.1} s, then it is reset"
+                    );
+                    (text, Fate::Reset(Reason::ResetWaiting))
+                }
+            },
+        };
+        told.steps.push(("flow", text));
+        if let Fate::Settled = fate {
+            (told.backend, told.by, told.reason) = (Some(word.backend()), By::Flow, Some(Reason::Flow));
+        }
+        fate
+    }
+
+    /// What becomes of a packet of a connection that is not yet a tracked flow.
+    fn by_embryonic<F: HostFamily>(
+        &self,
+        segment: &Segment<F::Address>,
+        listener: Listener<'_, HostLine>,
+        told: &mut Explanation,
+    ) -> Fate {
+        let tables = &self.tables;
+        let key = F::segment_key(segment, listener);
+        let hash = F::FlowSlots::hash(&key, &tables.settings.index_key);
+        let Some(found) = bucket::find::<F::Embryonic, _>(tables, hash, &key) else {
+            if told.steps.iter().all(|(step, _)| *step != "flow") {
+                told.steps.push(("flow", "none".into()));
+            }
+            return Fate::Unknown;
         };
         let word = found.word;
-        let state = FlowState::word(word.state());
-        let over = flow::expired(word, balancer_common::env::Env::now(tables).flow, &listener.timeouts());
+        let over = flow::expired(word, tables.now().flow, &listener.timeouts());
         let serves = backend::serving(tables, word.backend()).flows();
         let verdict = match (over, serves) {
             (true, _) => "but it has run out",
             (_, false) => "but its backend may not serve",
             _ => "and its backend may serve",
         };
+        let state = FlowState::word(word.state());
         told.steps.push(("flow", format!("{state}, to {}, {verdict}", placeholder(word.backend()))));
         if over || !serves {
-            return false;
+            return Fate::Unknown;
         }
-        told.backend = Some(word.backend());
-        told.by = By::Flow;
-        told.reason = Some(if word.live() { Reason::Flow } else { Reason::Embryonic });
-        true
+        (told.backend, told.by, told.reason) = (Some(word.backend()), By::Flow, Some(Reason::Embryonic));
+        Fate::Settled
+    }
+
+    /// Why a backend may not serve its flows.
+    fn why_not(&self, number: u16) -> &'static str {
+        let bits = self
+            .tables
+            .line(TableId::Backends, u32::from(number))
+            .map_or(0, |line| line.load(backend::WORD_STATE));
+        match BackendState::from_bits(bits).map(|state| (state.admin, state.health)) {
+            Some((Admin::Maint, _)) => "it is in maintenance",
+            None | Some((Admin::Gone, _)) => "it was deleted",
+            Some((_, Health::Down)) => "it is down",
+            Some(_) => "the deadline of its drain has passed",
+        }
     }
 
     fn by_pin<F: HostFamily>(

@@ -2,7 +2,6 @@
 
 use super::{Dataplane, listener, query::HostFamily, tables::Tables};
 use balancer_common::{
-    env::Env as _,
     table::{
         backend,
         bucket::{self, KeyOf, Place},
@@ -79,13 +78,10 @@ impl ResetFamily for V6 {
 pub(super) fn wait<F: Family>(tables: &Tables, key: &KeyOf<F::Flows>, word: FlowWord) -> Option<u32> {
     let serving = backend::serving(tables, word.backend());
     match word.state() {
-        FlowState::RESET => Some(0),
         FlowState::UDP => None,
+        FlowState::RESET => Some(0),
         _ if serving.flows() || !serving.resets() => None,
-        _ => {
-            let hash = F::FlowSlots::hash(key, &tables.settings.index_key);
-            Some(backend::schedule(tables, word.backend()).wait(hash, tables.jiffies()))
-        }
+        _ => Some(reset::wait(tables, F::FlowSlots::hash(key, &tables.settings.index_key), word)),
     }
 }
 

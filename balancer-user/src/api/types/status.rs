@@ -24,6 +24,9 @@ pub struct StatusDoc {
     /// Services in a panic: too few of their backends are up, and health is ignored.
     #[serde(default)]
     pub panic: Vec<String>,
+    /// Whether all verdicts stand still: no interface has a carrier, and what checks say is about this host.
+    #[serde(default)]
+    pub frozen: bool,
     /// Live flows.
     pub flows: u64,
     /// Pins.
@@ -47,6 +50,9 @@ pub struct InterfaceRow {
     pub mode: String,
     /// The kernel's number of the program.
     pub program_id: u32,
+    /// Whether its link has a carrier; `null` while that is not known.
+    #[serde(default)]
+    pub carrier: Option<bool>,
 }
 
 /// One difference: of the file from what runs (drift), or of the new from the old (a reload).

@@ -109,6 +109,9 @@ pub struct ExplainDoc {
     pub service: Option<String>,
     /// The backend; `null` if none would get the packet.
     pub backend: Option<String>,
+    /// Where the flow is reset: the backend that a new connection of its client would go to.
+    #[serde(default)]
+    pub next_backend: Option<String>,
     /// What decided: `flow`, `pin`, `maglev`, `least-flows`, `door`, `previous-table` or `none`.
     pub by: String,
     /// The reason that the packet would be counted under.

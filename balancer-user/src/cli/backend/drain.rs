@@ -35,9 +35,10 @@ use crate::{
 /// elsewhere, and is pinned there, unless --keep-pins is given. `weight 0` keeps pinned clients coming too, and
 /// has no deadline. `ready` ends a drain.
 ///
-/// With --wait it shows how many flows are left, and ends with 0 when none is and none was cut, with 6 when
-/// flows are left after --timeout, or were cut (by the deadline, `maint`, `del --now`, or because the backend
-/// went down). Ctrl-C ends the waiting, not the drain.
+/// With --wait it shows how many flows are left, how long it has waited and how long it is to the deadline: as a
+/// bar on a terminal, as a line for each change elsewhere. It ends with 0 when no flow is left and none was cut,
+/// with 6 when flows are left after --timeout, or were cut (by the deadline, `maint`, `del --now`, or because the
+/// backend went down). Ctrl-C ends the waiting, not the drain.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DrainArgs {
     #[command(flatten)]
@@ -76,14 +77,14 @@ pub(super) async fn run(args: &DrainArgs, client: &Client, ui: &mut Ui<'_>) -> R
     if !args.wait {
         return super::report(&document, ui);
     }
-    let mut watch = Watch::new(&args.target, client, &document.backend);
+    let mut watch = Watch::new(&args.target, client, &document.backend, ui);
     let end = tokio::select! {
-        end = watch.until_end(ui) => end?,
-        () = expire(args.timeout) => End::Expired,
-        _ = interrupt.recv() => End::Interrupted,
+        end = watch.until_end(ui) => end,
+        () = expire(args.timeout) => Ok(End::Expired),
+        _ = interrupt.recv() => Ok(End::Interrupted),
     };
     watch.leave(ui)?;
-    conclude(args, end, watch.left, ui)
+    conclude(args, end?, watch.left, ui)
 }
 
 fn end(word: &str) -> Result<DrainEnd, String> {

@@ -12,7 +12,12 @@ use crate::{
         routes,
         types::{BackendRow, BackendsDoc, ErrorCode},
     },
-    cli::{exit::Failure, live::Line, parse::count, ui::Ui},
+    cli::{
+        exit::Failure,
+        parse::count,
+        progress::{Progress, Then},
+        ui::Ui,
+    },
 };
 
 /// Often enough to look live, seldom enough to cost nothing.
@@ -39,7 +44,7 @@ pub(super) enum End {
 pub(super) struct Watch<'a> {
     target: &'a Target,
     client: &'a Client,
-    line: Line,
+    progress: Progress,
     /// Flows that were left when we last looked.
     pub(super) left: u64,
     /// Flows of this backend that had been reset before.
@@ -48,36 +53,33 @@ pub(super) struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     /// Begins with the row that the drain was answered with.
-    pub(super) fn new(target: &'a Target, client: &'a Client, row: &BackendRow) -> Self {
-        Self { target, client, line: Line::default(), left: remaining(row), reset: row.resets }
+    pub(super) fn new(target: &'a Target, client: &'a Client, row: &BackendRow, ui: &Ui<'_>) -> Self {
+        let left = remaining(row);
+        Self { target, client, progress: Progress::new(ui, left), left, reset: row.resets }
     }
 
     /// Looks again and again. An agent that restarts meanwhile does not end it: the drain is kept.
     pub(super) async fn until_end(&mut self, ui: &mut Ui<'_>) -> Result<End, Failure> {
         loop {
-            let text = match self.look().await {
+            let then = match self.look().await {
                 Ok(row) => {
                     if let Some(end) = judge(row.as_ref(), self.left, self.reset) {
                         return Ok(end);
                     }
                     self.left = row.as_ref().map_or(0, remaining);
-                    let ends = row.and_then(|row| row.drain_ends);
-                    let ends = ends.map_or_else(String::new, |at| format!("; what is left at {at} is reset"));
-                    format!("{} left{ends}", count(self.left, "flow"))
+                    row.and_then(|row| row.drain_ends).map_or(Then::End, Then::ResetAt)
                 }
-                Err(ClientError::Unreachable { .. } | ClientError::Silent { .. }) => {
-                    format!("{} left; no agent answers, waiting for one", count(self.left, "flow"))
-                }
+                Err(ClientError::Unreachable { .. } | ClientError::Silent { .. }) => Then::Unheard,
                 Err(error) => return Err(error.into()),
             };
-            self.line.set(ui, text)?;
+            self.progress.show(ui, self.left, &then)?;
             sleep(INTERVAL).await;
         }
     }
 
-    /// Ends the live line.
+    /// Takes away what a terminal shows of it.
     pub(super) fn leave(&mut self, ui: &mut Ui<'_>) -> io::Result<()> {
-        self.line.end(ui)
+        self.progress.clear(ui)
     }
 
     /// The backend as it is now; `None` if it is gone.

@@ -8,11 +8,11 @@ use super::{
     standin::{Ended, StandIn},
 };
 use crate::{
-    api::types::{Schema, ServicesDoc},
+    api::types::{ExplainDoc, Schema, ServicesDoc, StatusDoc},
     cli::screen::Screen,
 };
 
-const NARROW: Screen = Screen { width: Some(60), color: false, live: true };
+const NARROW: Screen = Screen { width: Some(60), color: false, live: Some(|| 60) };
 
 /// Runs a command in a pipe, its answer a document; what it wrote.
 fn piped(document: &impl Serialize, command: &str) -> String {
@@ -100,8 +100,8 @@ services     1
 flows        1207
 pins         963
 
-INTERFACE  MODE    PROGRAM
-eth0       native       42
+INTERFACE  MODE    PROGRAM  CARRIER
+eth0       native       42  yes
 
 OBJECT                       KEY    FILE   RUNTIME
 service "ws" backend "ws-2"  state  ready  drain
@@ -163,6 +163,20 @@ pin      ws-1, up
 }
 
 #[test]
+fn status_says_that_verdicts_are_frozen() {
+    let out = piped(&StatusDoc { frozen: true, ..status() }, "status");
+    assert!(out.contains("\nverdicts     frozen: no interface has a carrier\n"), "{out}");
+}
+
+#[test]
+fn explain_of_a_flow_that_is_reset_names_the_backend_of_the_next_connection() {
+    let next_backend = Some("ws-2".to_owned());
+    let told = ExplainDoc { backend: None, next_backend, ..explanation() };
+    let out = piped(&[told], "explain 198.51.100.7:40000 203.0.113.10:443/tcp");
+    assert!(out.contains("\nbackend          -\nnext connection  ws-2\n"), "{out}");
+}
+
+#[test]
 fn a_narrow_terminal_gets_fewer_columns_in_whole_lines() {
     let out = StandIn::with(&three()).balancer_on(NARROW, "backend list ws").out;
     check(
@@ -188,7 +202,7 @@ fn a_column_that_cannot_be_spared_is_wrapped() {
 #[test]
 fn colours_only_where_the_screen_takes_them() {
     let list = |color| {
-        let screen = Screen { width: Some(200), color, live: true };
+        let screen = Screen { width: Some(200), color, live: Some(|| 200) };
         StandIn::with(&three()).balancer_on(screen, "backend list ws").out
     };
     assert!(list(true).contains("\u{1b}["));

@@ -1,6 +1,9 @@
 //! Drains: since when, until when, and what becomes of what is left then.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
 
 use balancer_common::state::DrainEnd;
 
@@ -63,20 +66,26 @@ impl Control {
             changed |= member.draining_since != since;
             member.draining_since = since;
         }
+        self.overdue = self.overdue_now();
         // The deadline is a moment: the next agent is to know it, whatever becomes of this one.
         if changed && let Err(error) = self.save_verdicts() {
             tracing::warn!("the beginning of a drain cannot be kept: {error}");
         }
     }
 
-    /// Whether the deadline of a drain has passed since the tables were written.
+    /// Whether the deadline of a drain has passed since the tables were last brought to what is wanted.
     pub(super) fn deadline_passed(&self) -> bool {
+        self.overdue_now() != self.overdue
+    }
+
+    /// Backends whose drain's deadline has passed, by number.
+    fn overdue_now(&self) -> BTreeSet<u16> {
         let now = SystemTime::now();
-        self.services.iter().any(|service| {
-            self.rows_of(service).any(|(number, member)| {
-                let resets = self.standing.backends.get(&number).is_some_and(|it| it.state.serving.resets());
-                !resets && self.drain_of(service, member).is_overdue(member.draining_since, now)
-            })
-        })
+        let rows = self.services.iter().flat_map(|service| {
+            self.rows_of(service)
+                .map(move |(number, member)| (number, self.drain_of(service, member), member))
+        });
+        let overdue = rows.filter(|(_, drain, member)| drain.is_overdue(member.draining_since, now));
+        overdue.map(|(number, ..)| number).collect()
     }
 }

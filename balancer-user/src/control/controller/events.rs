@@ -136,6 +136,7 @@ impl Control {
     pub fn on_link(&mut self, event: LinkEvent) -> Result<(), DataplaneError> {
         let LinkEvent { name, link } = event;
         let before = self.links.get(&name).cloned();
+        let was_cut_off = self.is_cut_off();
         match link {
             Some(link) => {
                 tell_carrier(before.as_ref(), &link);
@@ -145,6 +146,11 @@ impl Control {
                 tracing::error!("interface {name} is gone: no packet comes or goes by it");
                 self.links.remove(&name);
             }
+        }
+        match (was_cut_off, self.is_cut_off()) {
+            (false, true) => tracing::warn!("no interface has a carrier: all verdicts stay as they are"),
+            (true, false) => tracing::info!("a carrier is back: verdicts follow the checks again"),
+            _ => {}
         }
         self.write_interfaces()
     }

@@ -25,7 +25,7 @@ mod wanted;
 mod tests;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
     path::PathBuf,
     time::SystemTime,
@@ -81,6 +81,8 @@ pub struct Control {
     resets: Resets,
     /// Flows that were given up: nobody confirmed their reset.
     unconfirmed: u64,
+    /// Backends whose drain was overdue when the tables were last brought to what is wanted.
+    overdue: BTreeSet<u16>,
     /// Flows are to be reset that no sweep has found yet.
     unswept: bool,
     started: SystemTime,

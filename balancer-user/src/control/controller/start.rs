@@ -1,7 +1,7 @@
 //! From what stands in the tables and in the state directory to an owner of both.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::PathBuf,
     time::{Instant, SystemTime},
 };
@@ -102,6 +102,7 @@ impl Control {
             swept: Sweep::default(),
             resets: Resets::default(),
             unconfirmed: 0,
+            overdue: BTreeSet::new(),
             unswept: false,
             config_path,
             config,

@@ -21,6 +21,7 @@ impl Control {
             interfaces: self.interface_rows(),
             services: self.services.len() as u64,
             panic: self.in_panic(),
+            frozen: self.is_cut_off(),
             flows: self.members.keys().map(|number| self.live(*number)).sum(),
             pins: self.swept.pins.values().sum(),
             drift: self.drift(),
@@ -45,6 +46,7 @@ impl Control {
             name: it.name.clone(),
             mode: it.mode.to_owned(),
             program_id: it.program_id,
+            carrier: self.links.get(&it.name).map(|link| link.carrier),
         };
         self.tables.attached().iter().map(row).collect()
     }

@@ -178,7 +178,7 @@ impl Control {
         let ExplainQuestion { source, source_port, destination, port, proto } = *question;
         let client = SocketAddr::new(source, source_port.unwrap_or(0));
         let to = SocketAddr::new(destination, port);
-        let Explanation { listener, service: _, backend, by, reason, steps, maglev } =
+        let Explanation { listener, service: _, backend, next, by, reason, steps, maglev } =
             self.tables.explain(client, to, proto);
         let service = listener.and_then(|number| listeners.get(&number)).map(|(it, _)| it.name.clone());
         ExplainDoc {
@@ -187,6 +187,7 @@ impl Control {
             destination: format!("{to}/{proto}"),
             service: service.clone(),
             backend: backend.map(|number| self.backend_name(number)),
+            next_backend: next.map(|number| self.backend_name(number)),
             by: by.word().to_owned(),
             reason: reason.map_or("pass", |reason| reason.name()).to_owned(),
             steps: steps

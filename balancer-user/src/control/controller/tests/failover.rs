@@ -1,9 +1,9 @@
 use super::*;
 use crate::{
-    api::types::{EndWord, SetDrain},
+    api::types::{EndWord, ExplainDoc, ExplainQuestion, SetDrain},
     control::{Word, causes::Cause},
 };
-use balancer_common::state::DrainEnd;
+use balancer_common::state::{DrainEnd, Proto};
 use std::time::Duration;
 
 impl Bench {
@@ -105,6 +105,25 @@ fn the_deadline_of_a_drain_ends_it() {
 }
 
 #[test]
+fn an_overdue_drain_is_followed_once_while_nobody_could_take_its_clients() {
+    let mut bench = Bench::new(&two_backends());
+    let sure = |admin| SetAdmin { yes: true, force: true, ..SetAdmin::to(admin) };
+    bench.control.set_admin("ws", "ws-2", sure(Admin::Maint)).unwrap();
+    let drain = SetAdmin { drain: Some(within(3600)), ..sure(Admin::Drain) };
+    bench.control.set_admin("ws", "ws-1", drain).unwrap();
+    assert!(!bench.control.deadline_passed());
+    let (number, _) = bench.control.member("ws", "ws-1").unwrap();
+    let long_ago = SystemTime::now() - Duration::from_secs(7_200);
+    bench.control.members.get_mut(&number).unwrap().draining_since = Some(long_ago);
+    assert!(bench.control.deadline_passed());
+    bench.control.tick(after(0));
+    assert_eq!(bench.state("ws-1").serving.0, Serving::FLOWS, "who would take its clients?");
+    assert!(!bench.control.deadline_passed(), "the next tick would do the same work again");
+    bench.set("ws-2", Admin::Ready).unwrap();
+    assert_eq!(bench.state("ws-1").serving.0, Serving::RESETS);
+}
+
+#[test]
 fn a_drain_may_leave_what_is_left_and_may_keep_its_pins() {
     let mut bench = Bench::new(&two_backends());
     let client = bench.clients_of_ws_1(60)[0];
@@ -149,4 +168,113 @@ fn how_to_drain_is_said_with_drain_alone() {
     let mut bench = Bench::new(&two_backends());
     let set = SetAdmin { drain: Some(within(1)), ..SetAdmin::to(Admin::Maint) };
     assert_eq!(bench.control.set_admin("ws", "ws-1", set).unwrap_err().code, ErrorCode::Invalid);
+}
+
+impl Bench {
+    /// What `explain` says of a client's flow; asking changes nothing.
+    fn explain(&self, client: u8) -> ExplainDoc {
+        let question = ExplainQuestion {
+            source: peer(client).ip(),
+            source_port: Some(peer(client).port()),
+            destination: vip().ip(),
+            port: vip().port(),
+            proto: Proto::Tcp,
+        };
+        let state = || {
+            (
+                self.control.flows_doc(&Default::default()),
+                self.control.pins_doc(&Default::default()),
+                self.rows(),
+            )
+        };
+        let before = state();
+        let told = self.control.explain(&[question]).remove(0);
+        assert_eq!(state(), before, "asking changed something");
+        told
+    }
+}
+
+fn detail<'a>(told: &'a ExplainDoc, step: &str) -> &'a str {
+    &told.steps.iter().find(|it| it.step == step).unwrap().detail
+}
+
+#[test]
+fn explain_says_that_a_flow_waits_for_its_reset_and_where_its_client_goes_then() {
+    let mut bench = Bench::new(&two_backends().replace("maglev_size", "reset_rate = 1\nmaglev_size"));
+    let mine = bench.clients_of_ws_1(60);
+    bench.judge("ws", "ws-1", Health::Down);
+    let told: Vec<_> = mine.iter().map(|client| bench.explain(*client)).collect();
+    let waits: Vec<_> = told.iter().filter(|it| it.reason == "reset-waiting").collect();
+    assert!(waits.len() + 3 > mine.len(), "{} of {}", waits.len(), mine.len());
+    for told in waits {
+        let decided = (told.backend.as_deref(), &*told.by, told.next_backend.as_deref());
+        assert_eq!(decided, (None, "flow", Some("ws-2")));
+        let flow = detail(told, "flow");
+        assert!(flow.starts_with("fresh, to ws-1, which may not serve: it is down; "), "{flow}");
+        assert!(
+            flow.contains("its segments are dropped for another ") && flow.ends_with(" s, then it is reset"),
+            "{flow}"
+        );
+        assert_eq!(detail(told, "next connection"), "to ws-2");
+    }
+}
+
+type Change = fn(&mut Bench);
+
+#[test]
+fn explain_says_that_segments_are_answered_by_a_rst_and_why() {
+    let quick = two_backends().replace("maglev_size", "reset_rate = 1_000_000\nmaglev_size");
+    let ways: [(&str, Change); 3] = [
+        ("it is down", |bench| bench.judge("ws", "ws-1", Health::Down)),
+        ("it is in maintenance", |bench| {
+            let sure = SetAdmin { yes: true, force: true, ..SetAdmin::to(Admin::Maint) };
+            bench.control.set_admin("ws", "ws-1", sure).unwrap();
+        }),
+        ("the deadline of its drain has passed", |bench| {
+            bench.drain_with("ws-1", within(0));
+            bench.control.tick(after(0));
+        }),
+    ];
+    for (why, cut_off) in ways {
+        let mut bench = Bench::new(&quick);
+        let client = bench.clients_of_ws_1(60)[0];
+        assert_eq!(bench.explain(client).reason, "flow");
+        cut_off(&mut bench);
+        let told = bench.explain(client);
+        let decided = (&*told.reason, told.backend.as_deref(), told.next_backend.as_deref());
+        assert_eq!(decided, ("reset", None, Some("ws-2")), "{why}");
+        let wanted =
+            format!("fresh, to ws-1, which may not serve: {why}; its segments are answered by a RST");
+        assert_eq!(detail(&told, "flow"), wanted);
+        // And once it is cut, as long as that is remembered; though its backend serves again.
+        bench.reset_all();
+        bench.set("ws-1", Admin::Ready).unwrap();
+        bench.judge("ws", "ws-1", Health::Up);
+        assert_ne!(bench.explain(client).reason, "flow", "{why}");
+    }
+}
+
+#[test]
+fn explain_says_that_a_flow_goes_on_elsewhere() {
+    let mut bench = Bench::new(&two_backends().replace("maglev_size", "on_down = \"rehash\"\nmaglev_size"));
+    let client = bench.clients_of_ws_1(60)[0];
+    bench.judge("ws", "ws-1", Health::Down);
+    let told = bench.explain(client);
+    assert_eq!(
+        (&*told.reason, told.backend.as_deref(), &told.next_backend),
+        ("rehashed", Some("ws-2"), &None)
+    );
+    assert!(detail(&told, "flow").ends_with("it is down; it goes on elsewhere"), "{:?}", told.steps);
+}
+
+#[test]
+fn a_host_without_a_carrier_says_that_its_verdicts_are_frozen() {
+    let mut bench = Bench::new(&two_backends());
+    let link = bench.control.links["eth0"].clone();
+    let mut becomes = |carrier| {
+        let link = Some(Link { carrier, ..link.clone() });
+        bench.control.on_link(LinkEvent { name: "eth0".to_owned(), link }).unwrap();
+        (bench.control.is_cut_off(), bench.control.status_doc().frozen)
+    };
+    assert_eq!([becomes(false), becomes(true)], [(true, true), (false, false)]);
 }
