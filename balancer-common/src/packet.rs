@@ -24,8 +24,8 @@ pub trait Packet {
     }
     /// Writes these words, native, from offset `at` on; whether they fit.
     fn store_words<const N: usize>(&mut self, at: u32, words: &[u32; N]) -> bool;
-    /// Cuts the frame's tail, or lets it grow, so that it has `length` bytes; whether that could be done. What was added
-    /// is nothing in particular.
+    /// Cuts the frame's tail, or lets it grow at its front, where every driver has room, so that it has `length` bytes;
+    /// whether that could be done. What was added is nothing in particular.
     fn resize(&mut self, length: u32) -> bool;
     /// Writes destination and source MAC address (low 48 bits, memory order); whether they fit.
     fn store_macs(&mut self, destination: u64, source: u64) -> bool;

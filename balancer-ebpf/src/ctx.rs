@@ -1,7 +1,11 @@
 //! The frame: the only packet pointers of the program.
 
 use crate::steps;
-use aya_ebpf::{bindings::xdp_md, helpers::bpf_xdp_adjust_tail, programs::XdpContext};
+use aya_ebpf::{
+    bindings::xdp_md,
+    helpers::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail},
+    programs::XdpContext,
+};
 use balancer_common::{
     packet::{Packet, View},
     parse::{IpPayload, Refusal},
@@ -135,7 +139,13 @@ impl Packet for Frame {
     fn resize(&mut self, length: u32) -> bool {
         let beyond = length as i32 - self.length() as i32;
         // SAFETY: the context is valid for the whole run; the bounds are read anew.
-        let done = unsafe { bpf_xdp_adjust_tail(self.context, beyond) == 0 };
+        let done = unsafe {
+            match beyond > 0 {
+                // The tail has no room in a veth pair.
+                true => bpf_xdp_adjust_head(self.context, -beyond) == 0,
+                false => bpf_xdp_adjust_tail(self.context, beyond) == 0,
+            }
+        };
         *self = self.anew();
         done
     }

@@ -112,9 +112,12 @@ pub fn message6(quote: [u32; 12]) -> Option<[u32; WORDS6]> {
 pub fn answer<F: Family, E: Env, P: Packet>(env: &E, packet: &mut P) -> bool {
     let Some(ingress) = interface::find(env, packet.ingress()) else { return false };
     let (Some(link), Some(sender)) = (link::parse(packet), link::source(packet)) else { return false };
+    // Behind the MAC addresses: VLAN tags and ethertype, and what of the IP header the message overwrites again.
+    let Some(tags) = quote::<12, 3, P>(packet, 12) else { return false };
     let Some(message) = F::unreachable(packet, link.next) else { return false };
     env.may_speak()
         && packet.resize(link.next + F::UNREACHABLE)
+        && packet.store_words(12, &tags)
         && F::write_unreachable(packet, link.next, &message)
         && packet.store_macs(sender, ingress.mac)
 }

@@ -61,7 +61,9 @@ impl Packet for Guarded {
     }
 
     fn resize(&mut self, length: u32) -> bool {
-        self.bytes.resize(length as usize, 0xaa);
+        let added = (length as usize).saturating_sub(self.bytes.len());
+        self.bytes.splice(..0, std::iter::repeat_n(0xaa, added));
+        self.bytes.truncate(length as usize);
         true
     }
 
