@@ -8,6 +8,8 @@ use super::stage::{Stage, some, tally};
 use crate::{crowd::Crowd, wire::Report};
 
 const STEP: &str = "all reconnect";
+/// One client in so many may come back from the port that it had.
+const STALE: usize = 20;
 
 /// See the module.
 ///
@@ -23,7 +25,7 @@ pub async fn run(stage: &mut Stage) -> Result<()> {
     stage.check_sessions(STEP).await
 }
 
-/// Reconnects all clients of a crowd: what to show, and whether all came home from another port.
+/// Reconnects all clients of a crowd: what to show, and whether all came home, nearly all from another port.
 ///
 /// # Errors
 /// When the clients can't be commanded.
@@ -39,5 +41,6 @@ pub async fn everyone(crowd: &mut Crowd) -> Result<(String, bool)> {
         0 => tally(&reports, &strays),
         stale => format!("{}; {stale} from their old port", tally(&reports, &strays)),
     };
-    Ok((measured, strays.is_empty() && stale == 0))
+    // The kernel chooses the port, now and then the old one: what shows the pin is that hardly any has it.
+    Ok((measured, strays.is_empty() && stale * STALE <= reports.len()))
 }
