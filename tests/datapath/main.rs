@@ -102,6 +102,7 @@ fn trials() -> Vec<Trial> {
         resets::a_syn_on_a_flow_that_is_reset_or_waits_for_it_is_a_new_connection,
         resets::what_is_no_tcp_flow_of_a_dead_backend_is_never_reset,
         resets::a_udp_flow_on_a_dead_backend_chooses_again,
+        resets::a_udp_flow_of_a_backend_that_returns_does_not_lead_its_client_back,
         resets::the_agent_resets_a_silent_flow_with_an_ack_that_is_a_thousand_too_low,
         resets::the_agent_waits_for_the_turn_of_a_flow_and_lets_go_of_one_that_is_served_again,
         resets::an_address_of_every_port_is_reset_from_the_port_that_was_asked,

@@ -225,6 +225,26 @@ pub(crate) fn a_udp_flow_on_a_dead_backend_chooses_again() -> Result<()> {
     Ok(())
 }
 
+pub(crate) fn a_udp_flow_of_a_backend_that_returns_does_not_lead_its_client_back() -> Result<()> {
+    let mut fixture = Fixture::new()?;
+    let from = |port| udp(CLIENT, port, VIP4, PORT);
+    for _ in 0..3 {
+        fixture.run(&from(4000))?;
+    }
+    let dead = fixture.flows()[0].backend;
+    fixture.fail(dead, 0);
+    fixture.plane().sweep();
+    ensure!(fixture.live(dead)? == 0 && fixture.flows().is_empty());
+    for _ in 0..3 {
+        fixture.run(&from(4001))?;
+    }
+    let elsewhere = fixture.pins()[0].backend;
+    ensure!(elsewhere != dead);
+    fixture.serve(dead, ALL);
+    ensure!(fixture.forwarded(&from(4000), Reason::NewPinned)? == elsewhere);
+    Ok(())
+}
+
 pub(crate) fn the_agent_resets_a_silent_flow_with_an_ack_that_is_a_thousand_too_low() -> Result<()> {
     for (client, vip) in families() {
         let mut fixture = Fixture::new()?;

@@ -85,6 +85,12 @@ pub(super) fn wait<F: Family>(tables: &Tables, key: &KeyOf<F::Flows>, word: Flow
     }
 }
 
+/// Whether a flow is of UDP and its backend may not serve it: its next datagram chooses anew. Once the backend is back it
+/// must not lead there again, from a port that its client happens to use anew: the client is pinned elsewhere by then.
+pub(super) fn is_stale(tables: &Tables, word: FlowWord) -> bool {
+    word.state() == FlowState::UDP && !backend::serving(tables, word.backend()).flows()
+}
+
 type FlowPlace<'a> = Place<'a, HostLine, FlowWord>;
 
 fn find<'a, F: Family>(tables: &'a Tables, key: &KeyOf<F::Flows>) -> Option<FlowPlace<'a>> {

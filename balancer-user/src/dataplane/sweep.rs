@@ -108,6 +108,10 @@ fn sweep_flows<F: ResetFamily>(tables: &Tables, sweep: &mut Sweep) {
             flow::ended::<F, _>(tables, &key, word, Transition::Expired);
             sweep.freed += 1;
             return true;
+        } else if resets::is_stale(tables, word) && bucket::free::<F::FlowSlots, _>(line, slot, word) {
+            flow::ended::<F, _>(tables, &key, word, Transition::Closed);
+            sweep.freed += 1;
+            return true;
         }
         used += 1;
         sweep.named.backends.insert(word.backend());
