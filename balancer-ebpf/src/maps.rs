@@ -20,8 +20,8 @@
 //! | `TRAFFIC` | backend → counters of this CPU | packets | agent | |
 //! | `REASONS` | reason → packets of this CPU; those of the reason `flow` stand in `TRAFFIC` | packets | agent | |
 //!
-//! All but `PROBES` and `SPOKEN`, which end with the agent and the program, are kept in bpffs. All lines are 64 bytes; the sizes here are
-//! placeholders, the agent sets them before load. Lines are mmap-able because only then a line is one cache line (a
+//! All but `PROBES` and `SPOKEN`, which end with the agent and the program, are kept in bpffs. All lines are 64 bytes; the
+//! sizes here are placeholders, the agent sets them before load. Lines are mmap-able because only then a line is one cache line (a
 //! plain array's values start in the middle of one).
 
 use aya_ebpf::{

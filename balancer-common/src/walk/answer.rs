@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Hops that an answer may take.
-const TTL: u8 = 64;
+pub(super) const TTL: u8 = 64;
 /// Bytes of a TCP header without options.
 const TCP_HEADER: u16 = 20;
 
@@ -66,7 +66,7 @@ const fn pair(first: u16, second: u16) -> u32 {
 }
 
 /// Where the sum begins that a checksum is the complement of.
-const EMPTY: u16 = 0xffff;
+pub(super) const EMPTY: u16 = 0xffff;
 
 /// IPv4 header and RST that answer a segment.
 #[inline(always)]

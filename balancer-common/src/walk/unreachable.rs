@@ -3,7 +3,10 @@
 //! The message quotes the IP header and the first eight bytes behind it, which is all that a host needs to find the
 //! socket. Never about what has no one sender, and at most one a CPU and clock tick (RFC 1812, 4.3.2.8).
 
-use super::family::Family;
+use super::{
+    answer::{EMPTY, TTL},
+    family::Family,
+};
 use crate::{
     checksum::ChecksumUpdate,
     env::Env,
@@ -11,11 +14,6 @@ use crate::{
     parse::{PROTO_ICMP, PROTO_ICMPV6, PROTO_UDP, link},
     table::interface,
 };
-
-/// Hops that a message may take.
-const TTL: u8 = 64;
-/// Where the sum begins that a checksum is the complement of.
-const EMPTY: u16 = 0xffff;
 
 /// Words of an IPv4 message: its IP header, the ICMP header, and the quote.
 pub const WORDS4: usize = 5 + 2 + 7;
