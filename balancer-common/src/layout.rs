@@ -4,13 +4,13 @@ use crate::{
     settings::Sizes,
     table::{
         NUMBERS_PER_LINE, TableId, backend::MAX_BACKENDS, interface, listener::INDEX_PLACES,
-        listener::MAX_LISTENERS, service::MAX_SERVICES, service::maglev_lines,
+        listener::MAX_LISTENERS, nat, ports, service::MAX_SERVICES, service::maglev_lines, way,
     },
 };
 
 /// Raised by every change of a line's layout, and of the line that a key stands in: bpffs objects of another version
 /// are never adopted.
-pub const LAYOUT_VERSION: u32 = 5;
+pub const LAYOUT_VERSION: u32 = 6;
 
 /// Bytes of a line.
 pub const LINE: u64 = 64;
@@ -64,6 +64,10 @@ pub struct Dimensions {
     pub pins: u32,
     /// Lines of the pool of Maglev tables, see [`maglev_pool`].
     pub maglev_lines: u32,
+    /// Entries of translated flows of v4 clients: those of all blocks together.
+    pub nat4: u32,
+    /// Entries of translated flows of v6 clients.
+    pub nat6: u32,
 }
 
 impl Dimensions {
@@ -86,6 +90,11 @@ impl Dimensions {
             TableId::Maglev => self.maglev_lines,
             TableId::Backends | TableId::Ledger => MAX_BACKENDS,
             TableId::Interfaces => interface::LINES,
+            TableId::Ways => way::LINES,
+            TableId::Ports4 => some(ports::lines(self.nat4)),
+            TableId::Ports6 => some(ports::lines(self.nat6)),
+            TableId::Nat4 => some(nat::lines4(self.nat4)),
+            TableId::Nat6 => some(nat::lines6(self.nat6)),
         }
     }
 
@@ -94,6 +103,11 @@ impl Dimensions {
     pub const fn bytes(&self, table: TableId) -> u64 {
         self.lines(table) as u64 * LINE
     }
+}
+
+/// A map has one line at least.
+const fn some(lines: u32) -> u32 {
+    if lines == 0 { 1 } else { lines }
 }
 
 const fn big(sizes: Sizes) -> u32 {
@@ -114,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_million_flows_cost_what_the_docs_say() {
-        let million = Dimensions { flows: 1 << 20, pins: 1 << 20, maglev_lines: 1 };
+        let million = Dimensions { flows: 1 << 20, pins: 1 << 20, maglev_lines: 1, nat4: 0, nat6: 0 };
         let per_flow = |tables: [TableId; 2]| {
             tables.iter().map(|table| million.bytes(*table)).sum::<u64>() as f64 / f64::from(1 << 20)
         };

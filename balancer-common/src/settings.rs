@@ -27,6 +27,10 @@ pub struct Settings {
     pub fresh_limit: u32,
     /// UDP flows of a family at most; beyond that they stay embryonic.
     pub udp_limit: u32,
+    /// A port that a translated flow had rests for a turn at least: jiffies shifted right by this many bits.
+    pub port_rest_shift: u32,
+    /// Keeps the size a multiple of eight.
+    pub reserved: u32,
 }
 
 /// Lines of one table: `main` buckets, then `overflow` ones in the same array, and `small` ones in the
@@ -88,6 +92,12 @@ pub const fn flow_tick_shift(hz: u32) -> u32 {
 #[must_use]
 pub const fn pin_tick_shift(hz: u32) -> u32 {
     tick_shift(hz, 1)
+}
+
+/// Shift of the clock of resting ports: turns of at least 65 s, longer than a `TIME_WAIT` (60 s in Linux).
+#[must_use]
+pub const fn port_rest_shift(hz: u32) -> u32 {
+    tick_shift(hz, 4 * 65)
 }
 
 /// Ticks that are surely over after `seconds`: rounded up, plus the part of a tick that a last-seen lost.

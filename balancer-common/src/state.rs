@@ -72,6 +72,10 @@ words! {
     Mode {
         /// Direct server return on the same segment: only the MAC addresses change.
         L2dsr = 1, "l2dsr";
+        /// In an IP tunnel, which the backend strips off; it answers the client directly.
+        Ipip = 2, "ipip";
+        /// By address translation, both ways through the balancer.
+        Nat = 4, "nat";
     }
 }
 

@@ -15,6 +15,9 @@
 //! | `INTERFACES` | hash of index → index and MAC address | agent | packets | |
 //! | `GAUGES` | 0 → shared numbers | packets, agent | packets, agent | |
 //! | `LEDGER` | backend → live flows and their limit; transitions that the agent made | packets and agent the live flows, agent the rest | packets, agent | |
+//! | `WAYS` | twice the backend, plus one for v6 clients → what its packets are wrapped in or translated to | agent | packets | |
+//! | `PORTS4/6` | line → ports of translated flows that are taken, and that rest | packets, agent | packets, agent | the connection is refused, counted |
+//! | `NAT4/6` | line → entries of translated flows | packets | packets, agent | as `PORTS4/6` |
 //! | `PROBES` | source port, modulo its lines → a health check by the datapath that runs | agent; `probe_out`, `probe_in` one word | `probe_out`, `probe_in`, agent | the agent takes another port |
 //! | `SPOKEN` | 0 → when this CPU last sent an ICMP message, in jiffies | packets | packets | |
 //! | `TRAFFIC` | backend → counters of this CPU | packets | agent | |
@@ -45,7 +48,7 @@ macro_rules! lines {
 lines! {
     FLOWS4, FLOWS6, EMBRYONIC4, EMBRYONIC6, PINS4, PINS6, TENTATIVE4, TENTATIVE6,
     ROOT, INDEX, LISTENERS, SERVICES, MAGLEV, BACKENDS, INTERFACES, GAUGES, LEDGER,
-    PROBES,
+    WAYS, PORTS4, PORTS6, NAT4, NAT6, PROBES,
 }
 
 /// Counters of a backend on this CPU: packets but those of the reason `flow`, bytes, opened, closed, expired, revived,

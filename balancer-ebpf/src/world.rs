@@ -120,6 +120,11 @@ impl Env for Kernel {
             TableId::Interfaces => line(&maps::INTERFACES, index),
             TableId::Gauges => line(&maps::GAUGES, index),
             TableId::Ledger => line(&maps::LEDGER, index),
+            TableId::Ways => line(&maps::WAYS, index),
+            TableId::Ports4 => line(&maps::PORTS4, index),
+            TableId::Ports6 => line(&maps::PORTS6, index),
+            TableId::Nat4 => line(&maps::NAT4, index),
+            TableId::Nat6 => line(&maps::NAT6, index),
         }
     }
 

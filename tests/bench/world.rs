@@ -15,7 +15,7 @@ use balancer_common::{
     table::{
         TableId,
         backend::{BackendState, MAX_BACKENDS, NextHop},
-        listener::{ListenerEntry, ListenerKey, TimeoutTicks},
+        listener::{Echo, ListenerEntry, ListenerKey, TimeoutTicks},
         words::{FlowState, FlowWord},
     },
 };
@@ -29,6 +29,8 @@ pub(crate) const FLOWS: u32 = 1 << 20;
 const BACKENDS: u16 = 8;
 const SERVICE: u16 = 1;
 const SEED: [u8; 16] = [7; 16];
+/// Entries of translated flows, each family.
+const NAT: u32 = 1 << 20;
 const MAGLEV: u32 = 65_537;
 
 /// The tables, the program under test, and the programs that measure it.
@@ -55,8 +57,13 @@ impl World {
     /// Loads both objects over maps of their own.
     pub(crate) fn new(tools: &[u8]) -> Result<Self> {
         let directory = PathBuf::from(format!("/sys/fs/bpf/balancer-bench-{}", std::process::id()));
-        let dimensions =
-            Dimensions { flows: FLOWS, pins: FLOWS, maglev_lines: maglev_pool(std::iter::once(MAGLEV)) };
+        let dimensions = Dimensions {
+            flows: FLOWS,
+            pins: FLOWS,
+            maglev_lines: maglev_pool(std::iter::once(MAGLEV)),
+            nat4: NAT,
+            nat6: NAT,
+        };
         let options = OpenOptions { bpffs: directory.clone(), dimensions, hash_seed: SEED };
         let mut plane = Dataplane::open(&options).context("loading the program")?;
         fill(&mut plane)?;
@@ -174,6 +181,8 @@ fn fill(plane: &mut Dataplane) -> Result<()> {
         },
         on_none: OnNone::Drop,
         on_expire: OnExpire::Forget,
+        nat: false,
+        echo: Echo::Pass,
     };
     let listeners = [
         entry(1, VIP4.into(), Proto::Tcp),
@@ -200,6 +209,6 @@ fn fill(plane: &mut Dataplane) -> Result<()> {
     let mut slots = vec![0; MAGLEV as usize];
     maglev::fill(&mut slots, &mut vec![Walk::default(); names.len()], &entrants, &SEED);
     plane.set_maglev(SERVICE, &slots)?;
-    plane.set_listeners(&listeners)?;
+    plane.set_listeners(&listeners, &[])?;
     Ok(())
 }

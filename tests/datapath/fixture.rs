@@ -13,7 +13,7 @@ use balancer_common::{
     state::{Admin, AffinityBy, Health, Mode, OnExpire, OnNone, Proto},
     table::{
         backend::{BackendState, NextHop},
-        listener::{ListenerEntry, ListenerKey, TimeoutTicks, wide4},
+        listener::{Echo, ListenerEntry, ListenerKey, TimeoutTicks, wide4},
     },
 };
 use balancer_user::dataplane::{Dataplane, FlowFilter, FlowRow, OpenOptions, PinFilter, PinRow};
@@ -46,6 +46,8 @@ pub(crate) const VIP_ANY: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 11);
 pub(crate) const SERVICE: u16 = 1;
 /// Seed of Maglev.
 pub(crate) const SEED: [u8; 16] = [7; 16];
+/// Entries of translated flows, each family.
+const NAT: u32 = 8192;
 const MAGLEV: u32 = 251;
 
 /// Verdicts (`enum xdp_action`).
@@ -109,8 +111,13 @@ impl Fixture {
     pub(crate) fn with(by: AffinityBy) -> Result<Self> {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let directory = PathBuf::from(format!("/sys/fs/bpf/balancer-test-{}-{number}", std::process::id()));
-        let dimensions =
-            Dimensions { flows: 4096, pins: 4096, maglev_lines: maglev_pool(std::iter::once(MAGLEV)) };
+        let dimensions = Dimensions {
+            flows: 4096,
+            pins: 4096,
+            maglev_lines: maglev_pool(std::iter::once(MAGLEV)),
+            nat4: NAT,
+            nat6: NAT,
+        };
         let options = OpenOptions { bpffs: directory.clone(), dimensions, hash_seed: SEED };
         // Made first: the maps are taken away even if the kernel refuses the program.
         let mut fixture = Self { plane: None, directory, listeners: Vec::new(), counted: Vec::new() };
@@ -149,7 +156,7 @@ impl Fixture {
         self.listeners = (1..).zip(keys).map(|(number, key)| self.listener(number, by, key)).collect();
         self.counted = self.plane().reasons();
         let listeners = self.listeners.clone();
-        Ok(self.plane().set_listeners(&listeners)?)
+        Ok(self.plane().set_listeners(&listeners, &[])?)
     }
 
     fn listener(&mut self, listener: u16, by: AffinityBy, key: ListenerKey) -> ListenerEntry {
@@ -174,6 +181,8 @@ impl Fixture {
             timeouts,
             on_none: OnNone::Drop,
             on_expire: OnExpire::Forget,
+            nat: false,
+            echo: Echo::Pass,
         }
     }
 
@@ -183,7 +192,7 @@ impl Fixture {
         let entry = self.listener(number, AffinityBy::Client, key4(address, port, Proto::Tcp));
         self.listeners.push(entry);
         let listeners = self.listeners.clone();
-        self.plane().set_listeners(&listeners)?;
+        self.plane().set_listeners(&listeners, &[])?;
         Ok(number)
     }
 
@@ -216,7 +225,7 @@ impl Fixture {
     pub(crate) fn amend(&mut self, change: impl Fn(&mut ListenerEntry)) -> Result<()> {
         self.listeners.iter_mut().for_each(change);
         let listeners = self.listeners.clone();
-        Ok(self.plane().set_listeners(&listeners)?)
+        Ok(self.plane().set_listeners(&listeners, &[])?)
     }
 
     /// Runs the program on a frame.

@@ -9,7 +9,7 @@ use balancer_common::{
     layout,
     packet::{Packet as _, SlicePacket},
     reason::Reason,
-    settings::Settings,
+    settings::{Settings, port_rest_shift},
     table::{TableId, line::HostLine},
     walk::{decision::Verdict, steps::Steps, walk},
 };
@@ -66,6 +66,8 @@ impl World {
             pin_tick_shift: clock.pin_shift,
             fresh_limit: dimensions.flows / 4,
             udp_limit: dimensions.flows / 4,
+            port_rest_shift: port_rest_shift(clock.hz),
+            reserved: 0,
         };
         let (jiffies, reasons, transitions) = Default::default();
         Ok(Self { settings, tables, jiffies, reasons, transitions })

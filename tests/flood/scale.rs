@@ -51,7 +51,8 @@ impl Scale {
 
     /// Slots of a table.
     pub(crate) fn slots<T: Table>(&self) -> u64 {
-        let dimensions = Dimensions { flows: self.limit, pins: self.limit, maglev_lines: 0 };
+        let dimensions =
+            Dimensions { flows: self.limit, pins: self.limit, maglev_lines: 0, nat4: 0, nat6: 0 };
         u64::from(dimensions.lines(T::ID)) * T::Slots::COUNT as u64
     }
 }

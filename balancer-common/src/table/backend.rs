@@ -50,17 +50,43 @@ impl BackendState {
     }
 }
 
-/// The next hop: MAC address 48 (memory order) · interface line 16. Written whole; 0 = not known.
+/// The next hop: MAC address 48 (memory order) · interface line 8 · mode 8 (0: `l2dsr`). Written whole; 0 = not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct NextHop(pub u64);
 
 impl NextHop {
-    /// From a MAC address and the line of the interface behind which it is.
+    /// From a MAC address and the line of the interface behind which it is, which is below
+    /// [`interface::LINES`](super::interface::LINES).
     #[must_use]
     pub const fn new(mac: [u8; 6], interface: u16) -> Self {
         let [a, b, c, d, e, f] = mac;
-        let [i, j] = interface.to_le_bytes();
-        Self(u64::from_le_bytes([a, b, c, d, e, f, i, j]))
+        Self(u64::from_le_bytes([a, b, c, d, e, f, interface as u8, 0]))
+    }
+
+    /// The same for a backend that packets reach in this mode: what is to be done then stands in its
+    /// [`Way`](super::way::Way).
+    #[must_use]
+    pub const fn by(self, mode: Mode) -> Self {
+        let mode = match mode {
+            Mode::L2dsr => 0,
+            other => other as u64,
+        };
+        Self(self.0 & 0x00ff_ffff_ffff_ffff | mode << 56)
+    }
+
+    /// Whether it leaves by the interface in this line with nothing but its MAC addresses changed: told by one
+    /// comparison, for the fast path.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_plain_at(self, line: u16) -> bool {
+        (self.0 >> 48) as u16 == line
+    }
+
+    /// Code of the [`Mode`]; 0 = `l2dsr`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn mode(self) -> u8 {
+        (self.0 >> 56) as u8
     }
 
     /// The MAC address: the low 48 bits, in memory order.
@@ -74,7 +100,7 @@ impl NextHop {
     #[inline(always)]
     #[must_use]
     pub const fn interface(self) -> u16 {
-        (self.0 >> 48) as u16
+        (self.0 >> 48) as u16 & 0xff
     }
 }
 
@@ -135,5 +161,12 @@ mod tests {
     fn a_next_hop_keeps_the_order_of_the_wire() {
         let hop = NextHop::new([2, 0, 0, 0, 0, 9], 3);
         assert_eq!((hop.mac().to_le_bytes()[0], hop.mac().to_le_bytes()[5], hop.interface()), (2, 9, 3));
+        assert!(hop.is_plain_at(3) && !hop.is_plain_at(2) && hop.mode() == 0);
+        let tunnelled = hop.by(Mode::Ipip);
+        assert_eq!(
+            (tunnelled.mac(), tunnelled.interface(), tunnelled.mode()),
+            (hop.mac(), 3, Mode::Ipip as u8)
+        );
+        assert!(!tunnelled.is_plain_at(3) && tunnelled.by(Mode::L2dsr) == hop);
     }
 }

@@ -63,7 +63,7 @@ impl ListenerKey {
     }
 }
 
-/// The word that readers follow: half 1 · any wildcards 1 · log2 of the places 6 · seed 32.
+/// The word that readers follow: half 1 · any wildcards 1 · log2 of the places 6 · any origins 1, seed at bit 32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Root(pub u64);
 
@@ -86,6 +86,21 @@ impl Root {
     #[must_use]
     pub const fn wildcards(self) -> bool {
         self.0 & 2 != 0
+    }
+
+    /// The same, where answers of backends are translated back: the [origins](super::origin) stand in the index too.
+    #[must_use]
+    pub const fn with_origins(self, origins: bool) -> Self {
+        Self(self.0 & !Self::ORIGINS | if origins { Self::ORIGINS } else { 0 })
+    }
+
+    const ORIGINS: u64 = 1 << 8;
+
+    /// Whether answers of backends are translated back.
+    #[inline(always)]
+    #[must_use]
+    pub const fn origins(self) -> bool {
+        self.0 & Self::ORIGINS != 0
     }
 
     /// Places of the half that are in use.
@@ -130,6 +145,22 @@ pub struct ListenerEntry {
     pub on_none: OnNone,
     /// What becomes of a flow that has run out.
     pub on_expire: OnExpire,
+    /// Whether its packets are translated (mode `nat`).
+    pub nat: bool,
+    /// What becomes of an echo request; only in the line of an address itself.
+    pub echo: Echo,
+}
+
+/// What becomes of an ICMP echo request to a service address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Echo {
+    /// It is the host's.
+    #[default]
+    Pass,
+    /// It is answered here.
+    Answer,
+    /// Nobody answers: too few backends are ready.
+    Drop,
 }
 
 /// Idle timeouts in flow ticks, at most 15 bits each.
@@ -148,6 +179,9 @@ pub struct TimeoutTicks {
 const FLAG_BY_CLIENT: u64 = 1;
 const FLAG_REFUSES: u64 = 2;
 const FLAG_RESETS_EXPIRED: u64 = 4;
+const FLAG_NAT: u64 = 8;
+const FLAG_ECHO_ANSWERED: u64 = 16;
+const FLAG_ECHO_DROPPED: u64 = 32;
 
 impl ListenerEntry {
     /// The line: address 16 · (port 16, protocol 8, flags 8, listener 16, service 16) · (salt 32, affinity
@@ -157,7 +191,10 @@ impl ListenerEntry {
         let flag = |is: bool, flag: u64| if is { flag } else { 0 };
         let flags = flag(self.by == AffinityBy::Client, FLAG_BY_CLIENT)
             | flag(self.on_none == OnNone::Reset, FLAG_REFUSES)
-            | flag(self.on_expire == OnExpire::Reset, FLAG_RESETS_EXPIRED);
+            | flag(self.on_expire == OnExpire::Reset, FLAG_RESETS_EXPIRED)
+            | flag(self.nat, FLAG_NAT)
+            | flag(self.echo == Echo::Answer, FLAG_ECHO_ANSWERED)
+            | flag(self.echo == Echo::Drop, FLAG_ECHO_DROPPED);
         let names = u64::from(self.key.port)
             | u64::from(self.key.proto) << 16
             | flags << 24
@@ -247,6 +284,27 @@ impl<L: Line> Listener<'_, L> {
     #[must_use]
     pub fn resets_expired(&self) -> bool {
         self.0.load(2) >> 24 & FLAG_RESETS_EXPIRED != 0
+    }
+
+    /// Whether its packets are translated.
+    #[inline(always)]
+    #[must_use]
+    pub fn nat(&self) -> bool {
+        self.0.load(2) >> 24 & FLAG_NAT != 0
+    }
+
+    /// What becomes of an echo request, in the line of an address itself.
+    #[inline(always)]
+    #[must_use]
+    pub fn echo(&self) -> Echo {
+        let flags = self.0.load(2) >> 24;
+        if flags & FLAG_ECHO_ANSWERED != 0 {
+            Echo::Answer
+        } else if flags & FLAG_ECHO_DROPPED != 0 {
+            Echo::Drop
+        } else {
+            Echo::Pass
+        }
     }
 
     /// Its number.
@@ -361,12 +419,14 @@ mod tests {
             timeouts: TimeoutTicks { syn: 15, established: 1758, closing: 8, udp: 30 },
             on_none: OnNone::Reset,
             on_expire: OnExpire::Forget,
+            nat: true,
+            echo: Echo::Drop,
         };
         let line = HostLine::default();
         line.restore(&entry.words());
         let read = Listener(&line);
         assert!(read.is_for(&entry.key) && read.by_client() && !read.wildcard());
-        assert!(read.refuses() && !read.resets_expired());
+        assert!(read.refuses() && !read.resets_expired() && read.nat() && read.echo() == Echo::Drop);
         assert!(!read.is_for(&ListenerKey { port: 444, ..entry.key }));
         assert!(!read.is_for(&ListenerKey { proto: 17, ..entry.key }));
         assert_eq!((read.number(), read.service(), read.salt()), (7, 9, 0xdead_beef));

@@ -11,10 +11,14 @@ pub mod key;
 pub mod ledger;
 pub mod line;
 pub mod listener;
+pub mod nat;
+pub mod origin;
 pub mod overflow;
 pub mod pin;
+pub mod ports;
 pub mod schedule;
 pub mod service;
+pub mod way;
 pub mod words;
 
 /// Which array of lines.
@@ -54,6 +58,16 @@ pub enum TableId {
     Gauges,
     /// Live flows and their limit, and transitions that the agent made, by backend number; see [`ledger`].
     Ledger,
+    /// Ways to backends, two lines each: for v4 and for v6 clients; see [`way`].
+    Ways,
+    /// Ports that translated flows of v4 clients have; see [`ports`].
+    Ports4,
+    /// Ports that translated flows of v6 clients have.
+    Ports6,
+    /// What translated flows of v4 clients are translated to; see [`nat`].
+    Nat4,
+    /// What translated flows of v6 clients are translated to.
+    Nat6,
 }
 
 impl TableId {
@@ -76,6 +90,11 @@ impl TableId {
         Self::Interfaces,
         Self::Gauges,
         Self::Ledger,
+        Self::Ways,
+        Self::Ports4,
+        Self::Ports6,
+        Self::Nat4,
+        Self::Nat6,
     ];
 
     /// Name of its map in the object and of its bpffs object.
@@ -99,6 +118,11 @@ impl TableId {
             Self::Interfaces => "INTERFACES",
             Self::Gauges => "GAUGES",
             Self::Ledger => "LEDGER",
+            Self::Ways => "WAYS",
+            Self::Ports4 => "PORTS4",
+            Self::Ports6 => "PORTS6",
+            Self::Nat4 => "NAT4",
+            Self::Nat6 => "NAT6",
         }
     }
 }

@@ -18,6 +18,8 @@ pub struct Footprint {
     pub pins: u64,
     /// The pool of Maglev tables of all services and some to come.
     pub maglev: u64,
+    /// Ports and entries of translated flows, v4 and v6.
+    pub nat: u64,
     /// Services, listeners, backends and what leads to them, and health checks under way: always the same.
     pub fixed: u64,
 }
@@ -26,8 +28,8 @@ impl Footprint {
     /// All of it.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        let Self { flows, pins, maglev, fixed } = *self;
-        flows + pins + maglev + fixed
+        let Self { flows, pins, maglev, nat, fixed } = *self;
+        flows + pins + maglev + nat + fixed
     }
 }
 
@@ -38,6 +40,8 @@ pub fn footprint(limits: &Limits, services: &[Service]) -> Footprint {
         flows: limits.flows,
         pins: limits.pins,
         maglev_lines: maglev_pool(services.iter().map(|service| service.maglev_size)),
+        nat4: 0,
+        nat6: 0,
     };
     let mut footprint = Footprint { fixed: u64::from(probe::LINES) * LINE, ..Footprint::default() };
     for table in TableId::ALL {
@@ -51,6 +55,7 @@ fn share(footprint: &mut Footprint, table: TableId) -> &mut u64 {
         TableId::Flows4 | TableId::Flows6 | TableId::Embryonic4 | TableId::Embryonic6 => &mut footprint.flows,
         TableId::Pins4 | TableId::Pins6 | TableId::Tentative4 | TableId::Tentative6 => &mut footprint.pins,
         TableId::Maglev => &mut footprint.maglev,
+        TableId::Ports4 | TableId::Ports6 | TableId::Nat4 | TableId::Nat6 => &mut footprint.nat,
         TableId::Root
         | TableId::Index
         | TableId::Listeners
@@ -58,6 +63,7 @@ fn share(footprint: &mut Footprint, table: TableId) -> &mut u64 {
         | TableId::Backends
         | TableId::Interfaces
         | TableId::Gauges
+        | TableId::Ways
         | TableId::Ledger => &mut footprint.fixed,
     }
 }

@@ -45,7 +45,7 @@ fn take(step: &Step, tables: &mut Dataplane, seed: &[u8; 16]) -> Result<Option<(
             tables.set_backend(*number, *identity, *state);
         }
         Step::SetMaglev(number, inputs) => return set_maglev(*number, inputs, tables, seed).map(Some),
-        Step::SetListeners(listeners) => tables.set_listeners(listeners)?,
+        Step::SetListeners(listeners) => tables.set_listeners(listeners, &[])?,
         Step::ClearBackend(number) => tables.clear_backend(*number),
         Step::ClearService(number) => tables.clear_service(*number),
     }

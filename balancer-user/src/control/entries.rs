@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use balancer_common::{
     hash::sip,
-    table::listener::{ListenerEntry, ListenerKey, TimeoutTicks, WideAddress, wide4},
+    table::listener::{Echo, ListenerEntry, ListenerKey, TimeoutTicks, WideAddress, wide4},
 };
 
 use crate::{
-    config::{Listen, Service, Timeouts},
+    config::{Listen, Mode, Service, Timeouts},
     dataplane::Clock,
 };
 
@@ -70,6 +70,8 @@ pub fn listener_entry(
         timeouts: timeouts(&service.timeouts, clock),
         on_none: service.on_none,
         on_expire: service.on_expire,
+        nat: service.mode == Mode::Nat,
+        echo: Echo::Pass,
     }
 }
 

@@ -48,6 +48,7 @@ use balancer_common::{
         listener::{self, ListenerKey},
         schedule::Schedule,
         service,
+        way::{self, Way},
     },
     walk::{self, decision::Verdict},
 };
@@ -187,6 +188,22 @@ impl Dataplane {
         self.backend_line(number).store(backend::WORD_NEXT_HOP, hop.0);
     }
 
+    /// Writes the way to a backend for v4 or v6 clients. Packets find no next hop while anything else of it changes.
+    ///
+    /// # Errors
+    /// If the kernel cannot say when the last packet has read the old one.
+    pub fn set_way(&mut self, number: u16, v4: bool, way: &Way) -> Result<(), DataplaneError> {
+        let line = &self.tables.lines(TableId::Ways)[way::line_of(number, v4) as usize];
+        let words = way.words();
+        if (0..way::WORD_HOP).any(|word| line.load(word) != words[word]) {
+            line.store(way::WORD_HOP, 0);
+            crate::sys::wait_for_readers().map_err(DataplaneError::Membarrier)?;
+            (0..way::WORD_HOP).for_each(|word| line.store(word, words[word]));
+        }
+        line.store(way::WORD_HOP, words[way::WORD_HOP]);
+        Ok(())
+    }
+
     /// Empties a backend's line and counters: nothing names the number any more.
     pub fn clear_backend(&mut self, number: u16) {
         self.counters.clear(number);
@@ -197,6 +214,9 @@ impl Dataplane {
         let ledger = &self.tables.lines(TableId::Ledger)[usize::from(number)];
         for word in 0..8 {
             ledger.store(word, 0);
+        }
+        for v4 in [true, false] {
+            self.tables.lines(TableId::Ways)[way::line_of(number, v4) as usize].restore(&[0; 8]);
         }
     }
 

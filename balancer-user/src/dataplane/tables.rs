@@ -6,7 +6,7 @@ use balancer_common::{
     env::{Env, Transition},
     hash::HashKey,
     layout::{self, Dimensions},
-    settings::Settings,
+    settings::{Settings, port_rest_shift},
     table::{
         TableId,
         line::{HostLine, Line},
@@ -18,6 +18,7 @@ use balancer_common::{
 const ROOT_INDEX_SEED: usize = 1;
 const ROOT_DIMENSIONS: usize = 3;
 const ROOT_HASH_SEED: usize = 4;
+const ROOT_NAT: usize = 6;
 
 /// Every table, and what the program was loaded with.
 #[derive(Debug)]
@@ -42,11 +43,19 @@ impl Tables {
         if fresh {
             store_seed(root, ROOT_INDEX_SEED, &rand::random());
             root.store(ROOT_DIMENSIONS, u64::from(wished.flows) | u64::from(wished.pins) << 32);
+            root.store(ROOT_NAT, u64::from(wished.nat4) | u64::from(wished.nat6) << 32);
         }
         store_seed(root, ROOT_HASH_SEED, &hash_seed);
         let sizes = root.load(ROOT_DIMENSIONS);
         let maglev_lines = regions[position(TableId::Maglev)].lines().len() as u32;
-        let dimensions = Dimensions { flows: sizes as u32, pins: (sizes >> 32) as u32, maglev_lines };
+        let nat = root.load(ROOT_NAT);
+        let dimensions = Dimensions {
+            flows: sizes as u32,
+            pins: (sizes >> 32) as u32,
+            maglev_lines,
+            nat4: nat as u32,
+            nat6: (nat >> 32) as u32,
+        };
         let settings = settings(&dimensions, &load_seed(root, ROOT_INDEX_SEED), &hash_seed, &clock);
         (Self { regions, dimensions, settings, clock }, fresh)
     }
@@ -90,6 +99,8 @@ fn settings(dimensions: &Dimensions, index_seed: &[u8; 16], hash_seed: &[u8; 16]
         // Forged handshakes and forged datagrams may each fill a quarter of what was promised.
         fresh_limit: dimensions.flows / 4,
         udp_limit: dimensions.flows / 4,
+        port_rest_shift: port_rest_shift(clock.hz),
+        reserved: 0,
     }
 }
 

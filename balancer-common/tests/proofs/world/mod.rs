@@ -17,7 +17,7 @@ use balancer_common::{
         backend::{self, NextHop},
         interface,
         line::{HostLine, Line},
-        listener::{ListenerEntry, ListenerKey, Root, TimeoutTicks, wide4},
+        listener::{Echo, ListenerEntry, ListenerKey, Root, TimeoutTicks, wide4},
         service::{self, MaglevRoot, maglev_lines},
     },
     walk::family::{Family, V4, V6},
@@ -122,6 +122,8 @@ impl<L: TestLine> World<L> {
             pin_tick_shift: 0,
             fresh_limit: shape.bound,
             udp_limit: shape.bound,
+            port_rest_shift: 14,
+            reserved: 0,
         };
         let tables = TableId::ALL.iter().map(|table| table_lines(*table, &shape, v4, v6)).collect();
         let mut world = Self { settings, tables, jiffies: AtomicU64::new(1000 * FLOW_TICK) };
@@ -271,6 +273,8 @@ fn listeners() -> [ListenerEntry; 9] {
         timeouts: TIMEOUTS,
         on_none: OnNone::Reset,
         on_expire: OnExpire::Forget,
+        nat: false,
+        echo: Echo::Pass,
     })
 }
 

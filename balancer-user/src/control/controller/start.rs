@@ -64,6 +64,8 @@ pub fn dimensions(config: &Config) -> Dimensions {
         flows: config.limits.flows,
         pins: config.limits.pins,
         maglev_lines: maglev_pool(config.services.iter().map(|service| service.maglev_size)),
+        nat4: 0,
+        nat6: 0,
     }
 }
 
