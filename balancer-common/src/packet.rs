@@ -24,6 +24,8 @@ pub trait Packet {
     }
     /// Writes these words, native, from offset `at` on; whether they fit.
     fn store_words<const N: usize>(&mut self, at: u32, words: &[u32; N]) -> bool;
+    /// Writes two bytes, given in memory order, at `at`; whether they fit.
+    fn store_u16(&mut self, at: u32, value: u16) -> bool;
     /// Cuts the frame's tail, or lets it grow at its front, where every driver has room, so that it has `length` bytes;
     /// whether that could be done. What was added is nothing in particular.
     fn resize(&mut self, length: u32) -> bool;
@@ -58,13 +60,34 @@ mod host {
     #[derive(Debug)]
     pub struct SlicePacket<'a> {
         bytes: &'a mut [u8],
+        start: usize,
+        end: usize,
         ingress: u32,
     }
 
     impl<'a> SlicePacket<'a> {
-        /// A frame that came in by the interface with index `ingress`.
+        /// A frame that came in by the interface with index `ingress`. It does not grow.
         pub fn new(bytes: &'a mut [u8], ingress: u32) -> Self {
-            Self { bytes, ingress }
+            Self::with_headroom(bytes, 0, ingress)
+        }
+
+        /// The same behind `headroom` bytes into which it may grow.
+        ///
+        /// # Panics
+        /// If there are fewer.
+        pub fn with_headroom(bytes: &'a mut [u8], headroom: usize, ingress: u32) -> Self {
+            assert!(headroom <= bytes.len(), "{headroom} bytes of headroom in {}", bytes.len());
+            Self { start: headroom, end: bytes.len(), bytes, ingress }
+        }
+
+        /// The frame as it is now.
+        #[must_use]
+        pub fn frame(&self) -> &[u8] {
+            &self.bytes[self.start..self.end]
+        }
+
+        fn frame_mut(&mut self) -> &mut [u8] {
+            &mut self.bytes[self.start..self.end]
         }
     }
 
@@ -107,7 +130,7 @@ mod host {
             Self: 'b;
 
         fn length(&self) -> u32 {
-            self.bytes.len() as u32
+            (self.end - self.start) as u32
         }
 
         fn ingress(&self) -> u32 {
@@ -116,28 +139,38 @@ mod host {
 
         fn view<const N: usize>(&self, at: u32) -> Option<SliceView<'_>> {
             let at = at as usize;
-            Some(SliceView(self.bytes.get(at..at + N)?))
+            Some(SliceView(self.frame().get(at..at + N)?))
         }
 
         fn store_words<const N: usize>(&mut self, at: u32, words: &[u32; N]) -> bool {
             let at = at as usize;
-            let Some(place) = self.bytes.get_mut(at..at + 4 * N) else { return false };
+            let Some(place) = self.frame_mut().get_mut(at..at + 4 * N) else { return false };
             for (place, word) in place.chunks_exact_mut(4).zip(words) {
                 place.copy_from_slice(&word.to_ne_bytes());
             }
             true
         }
 
-        // A slice does not grow.
+        fn store_u16(&mut self, at: u32, value: u16) -> bool {
+            let at = at as usize;
+            let Some(place) = self.frame_mut().get_mut(at..at + 2) else { return false };
+            place.copy_from_slice(&value.to_ne_bytes());
+            true
+        }
+
         fn resize(&mut self, length: u32) -> bool {
-            let bytes = core::mem::take(&mut self.bytes);
-            let fits = length as usize <= bytes.len();
-            self.bytes = if fits { &mut bytes[..length as usize] } else { bytes };
-            fits
+            let length = length as usize;
+            let grown = length.saturating_sub(self.end - self.start);
+            if grown > self.start {
+                return false;
+            }
+            self.start -= grown;
+            self.end = self.start + length;
+            true
         }
 
         fn store_macs(&mut self, destination: u64, source: u64) -> bool {
-            let Some(header) = self.bytes.first_chunk_mut::<12>() else { return false };
+            let Some(header) = self.frame_mut().first_chunk_mut::<12>() else { return false };
             header[..6].copy_from_slice(&destination.to_le_bytes()[..6]);
             header[6..].copy_from_slice(&source.to_le_bytes()[..6]);
             true

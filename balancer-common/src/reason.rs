@@ -68,6 +68,9 @@ reasons! {
     NoBackend = "no-backend", Dropped, "no backend of the service may serve the packet";
     NoBackendReset = "no-backend-reset", Answered, "no backend of the service may serve the new connection, which is refused";
     NoBackendUnreachable = "no-backend-unreachable", Answered, "no backend of the service may serve the datagram, which is answered by an ICMP message";
+    TooBig = "too-big", Answered, "a packet that does not fit its way, of which its sender is told by an ICMP message";
+    TooBigDropped = "too-big-dropped", Dropped, "a packet that does not fit its way, while no message may be sent";
+    TtlExpired = "ttl-expired", Dropped, "a packet that may not be sent on: its TTL or hop limit has come to its end";
     Reset = "reset", Answered, "a segment of a flow that is reset: its backend may not serve it, or its timeout has passed";
     ResetWaiting = "reset-waiting", Dropped, "a segment of a flow that is to be reset, before the flow's turn has come";
     ResetConfirmed = "reset-confirmed", Dropped, "a RST of the client, on a flow that is reset or is to be";

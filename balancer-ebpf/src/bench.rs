@@ -33,6 +33,7 @@ use balancer_common::{
     },
     walk::{
         decision::{Decision, Verdict},
+        family::V4,
         forward,
     },
 };
@@ -150,7 +151,7 @@ fn twin_walk(frame: &mut Frame) -> Option<Verdict> {
     }
     flow[1] = u64::from(segment.ack);
     let decision = Decision::forward(word.backend(), Reason::Flow);
-    Some(forward::carry_out(env, frame, ingress, decision))
+    Some(forward::carry_out::<V4, _, _>(env, frame, ingress, decision))
 }
 
 #[panic_handler]

@@ -136,6 +136,14 @@ impl Packet for Frame {
     }
 
     #[inline(always)]
+    fn store_u16(&mut self, at: u32, value: u16) -> bool {
+        let Some(place) = self.at::<u16>(at) else { return false };
+        // SAFETY: `at` has checked that the bytes lie within the frame, which is writable.
+        unsafe { place.write_unaligned(value) };
+        true
+    }
+
+    #[inline(always)]
     fn resize(&mut self, length: u32) -> bool {
         let beyond = length as i32 - self.length() as i32;
         // SAFETY: the context is valid for the whole run; the bounds are read anew.

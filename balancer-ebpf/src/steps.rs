@@ -22,12 +22,11 @@ use balancer_common::{
     },
     walk::{
         answer,
-        decision::Decision,
+        decision::{Decision, Verdict},
         embryonic,
         family::{Family, V4, V6},
-        icmp, known, place, reset,
+        forward, icmp, known, notice, place, reset,
         steps::Steps,
-        unreachable,
     },
 };
 
@@ -94,7 +93,7 @@ by_segment! { V6, Address6:
 }
 
 macro_rules! others {
-    ($family:ty, $address:ty, $key:ty, $icmp:ident, $reset:ident, $unreachable:ident, $remember:ident, $record:ident, $hold:ident, $ended:ident, $release:ident) => {
+    ($family:ty, $address:ty, $key:ty, $icmp:ident, $reset:ident, $notice:ident, $way:ident, $remember:ident, $record:ident, $hold:ident, $ended:ident, $release:ident) => {
         #[unsafe(no_mangle)]
         #[inline(never)]
         extern "C" fn $icmp(context: *mut xdp_md) -> u32 {
@@ -112,8 +111,15 @@ macro_rules! others {
 
         #[unsafe(no_mangle)]
         #[inline(never)]
-        extern "C" fn $unreachable(context: *mut xdp_md) -> u32 {
-            u32::from(unreachable::answer::<$family, Kernel, Frame>(&Kernel, &mut Frame::new(context)))
+        extern "C" fn $notice(context: *mut xdp_md, mtu: u32) -> u32 {
+            u32::from(notice::answer::<$family, Kernel, Frame>(&Kernel, &mut Frame::new(context), mtu))
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $way(context: *mut xdp_md, decision: u32) -> u32 {
+            let decision = Decision::from_bits(decision);
+            forward::by_way::<$family, Kernel, Frame>(&Kernel, &mut Frame::new(context), decision).bits()
         }
 
         #[unsafe(no_mangle)]
@@ -167,14 +173,28 @@ macro_rules! others {
     };
 }
 
-others!(V4, u32, FlowKey4, icmp4, reset4, unreachable4, remember4, record4, hold_pin4, ended4, release_pin4);
+others!(
+    V4,
+    u32,
+    FlowKey4,
+    icmp4,
+    reset4,
+    notice4,
+    by_way4,
+    remember4,
+    record4,
+    hold_pin4,
+    ended4,
+    release_pin4
+);
 others!(
     V6,
     Address6,
     FlowKey6,
     icmp6,
     reset6,
-    unreachable6,
+    notice6,
+    by_way6,
     remember6,
     record6,
     hold_pin6,
@@ -227,9 +247,15 @@ impl Steps for Kernel {
     }
 
     #[inline(always)]
-    fn unreachable<F: Family, P: Packet>(&self, packet: &mut P) -> bool {
+    fn notice<F: Family, P: Packet>(&self, packet: &mut P, mtu: u32) -> bool {
         let context = context(packet);
-        (if F::IS_V4 { unreachable4(context) } else { unreachable6(context) }) != 0
+        (if F::IS_V4 { notice4(context, mtu) } else { notice6(context, mtu) }) != 0
+    }
+
+    #[inline(always)]
+    fn by_way<F: Family, P: Packet>(&self, packet: &mut P, decision: Decision) -> Verdict {
+        let (context, decision) = (context(packet), decision.bits());
+        Verdict::from_bits(if F::IS_V4 { by_way4(context, decision) } else { by_way6(context, decision) })
     }
 
     #[inline(always)]

@@ -14,6 +14,7 @@ use balancer_common::{
     table::{
         backend::{BackendState, NextHop},
         listener::{Echo, ListenerEntry, ListenerKey, TimeoutTicks, wide4},
+        way::Way,
     },
 };
 use balancer_user::dataplane::{Dataplane, FlowFilter, FlowRow, OpenOptions, PinFilter, PinRow};
@@ -206,6 +207,21 @@ impl Fixture {
             service: SERVICE,
         };
         self.plane().set_backend(number, u64::from(number), state);
+    }
+
+    /// Says how packets reach a backend, in which mode, from v4 and v6 clients.
+    pub(crate) fn reach(&mut self, number: u16, mode: Mode, ways: [Way; 2]) -> Result<()> {
+        let line = self.plane().interface_line(INGRESS).context("the interface has no line")?;
+        for (v4, way) in [true, false].into_iter().zip(ways) {
+            self.plane().set_way(number, v4, &way)?;
+        }
+        self.plane().set_next_hop(number, NextHop::new(mac(number), line).by(mode));
+        Ok(())
+    }
+
+    /// Where the way to a backend on the one segment begins.
+    pub(crate) fn hop(&mut self, number: u16) -> NextHop {
+        NextHop::new(mac(number), self.plane().interface_line(INGRESS).expect("set from the start"))
     }
 
     /// Makes a Maglev table of these backends.

@@ -14,6 +14,7 @@ mod object;
 mod probes;
 mod random;
 mod resets;
+mod tunnel;
 mod two_worlds;
 mod unknown;
 mod world;
@@ -50,6 +51,13 @@ fn trials() -> Vec<Trial> {
         forwarding::a_backend_whose_mac_address_is_not_known_gets_nothing,
         forwarding::a_backend_behind_another_interface_is_redirected_to,
         forwarding::a_backend_behind_an_interface_that_is_gone_gets_nothing,
+        tunnel::all_four_pairs_of_versions_are_wrapped_as_the_rfcs_say,
+        tunnel::ecn_and_dont_fragment_are_copied,
+        tunnel::flows_spread_over_the_sources_and_each_keeps_its_own,
+        tunnel::what_has_no_hop_left_is_not_sent_on,
+        tunnel::a_packet_that_does_not_fit_is_answered_with_the_tunnels_mtu,
+        tunnel::a_tunnel_without_a_way_gets_nothing,
+        tunnel::a_packet_that_does_not_fit_the_other_interface_is_answered,
         flows::a_syn_makes_neither_a_flow_nor_a_pin,
         flows::a_fitting_ack_makes_the_flow_and_the_pin,
         flows::an_ack_beyond_the_window_makes_nothing,

@@ -7,7 +7,7 @@ use balancer_common::{
     env::{Env, Transition},
     hash::HashKey,
     layout,
-    packet::{Packet as _, SlicePacket},
+    packet::SlicePacket,
     reason::Reason,
     settings::{Settings, port_rest_shift},
     table::{TableId, line::HostLine},
@@ -32,6 +32,9 @@ const WRITTEN: [TableId; 10] = [
     TableId::Gauges,
     TableId::Ledger,
 ];
+
+/// Bytes that a frame may grow by.
+const HEADROOM: usize = 256;
 
 /// Transitions of flows: opened, closed, expired, revived, reset.
 pub(crate) type Transitions = [u64; 5];
@@ -82,17 +85,15 @@ impl World {
     /// Walks a frame at this count of jiffies.
     pub(crate) fn run(&self, frame: &[u8], jiffies: u64) -> Run {
         self.jiffies.set(jiffies);
-        let mut frame = frame.to_vec();
-        let mut packet = SlicePacket::new(&mut frame, INGRESS);
+        let mut bytes = [&[0; HEADROOM], frame].concat();
+        let mut packet = SlicePacket::with_headroom(&mut bytes, HEADROOM, INGRESS);
         let verdict = match walk(self, &mut packet) {
             Verdict::PASS => PASS,
             Verdict::DROP => DROP,
             Verdict::TX => TX,
             _ => REDIRECT,
         };
-        let length = packet.length();
-        frame.truncate(length as usize);
-        Run { verdict, frame, reasons: self.reasons.take() }
+        Run { verdict, frame: packet.frame().to_vec(), reasons: self.reasons.take() }
     }
 
     /// Lines that stand otherwise in the fixture's maps: table, number, here and there.

@@ -108,6 +108,36 @@ impl Verdict {
         Self(index)
     }
 
+    /// Nowhere yet: an IP packet may have at most so many bytes (below 65,536) on its way.
+    #[inline(always)]
+    #[must_use]
+    pub const fn too_big(mtu: u32) -> Self {
+        Self(Self::TOO_BIG << 16 | mtu & 0xffff)
+    }
+
+    const TOO_BIG: u32 = 0x8000;
+
+    /// How many bytes a packet may have that was too big; 0: it was not.
+    #[inline(always)]
+    #[must_use]
+    pub const fn mtu(self) -> u32 {
+        if self.0 >> 16 == Self::TOO_BIG { self.0 & 0xffff } else { 0 }
+    }
+
+    /// From the 32 bits.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    /// The 32 bits.
+    #[inline(always)]
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
     /// Index of the other interface that it goes out of, where it is no other verdict.
     #[inline(always)]
     #[must_use]

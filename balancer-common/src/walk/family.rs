@@ -1,6 +1,10 @@
 //! The two address families: their tables, keys and masks.
 
-use super::{answer, unreachable};
+use super::{
+    answer,
+    notice::{self, Notice},
+    tunnel::{self, Inner},
+};
 use crate::{
     env::Gauge,
     hash::Hash,
@@ -103,14 +107,19 @@ pub trait Family: Copy + core::fmt::Debug {
     /// Writes, from the IP header at `at` on, the RST that answers a segment; whether it fits.
     fn write_rst<P: Packet>(packet: &mut P, segment: &Segment<Self::Address>, at: u32) -> bool;
 
-    /// Bytes of a message that a port is unreachable.
-    const UNREACHABLE: u32;
+    /// Bytes of an ICMP message about a packet.
+    const NOTICE: u32;
     /// Its words.
-    type Unreachable;
-    /// The message about the datagram whose IP header is at `at`, if it may be spoken of.
-    fn unreachable<P: Packet>(packet: &P, at: u32) -> Option<Self::Unreachable>;
+    type NoticeWords;
+    /// The message about the packet whose IP header is at `at`, if it may be spoken of.
+    fn notice<P: Packet>(packet: &P, at: u32, notice: Notice) -> Option<Self::NoticeWords>;
     /// Writes it from `at` on; whether it fits.
-    fn write_unreachable<P: Packet>(packet: &mut P, at: u32, message: &Self::Unreachable) -> bool;
+    fn write_notice<P: Packet>(packet: &mut P, at: u32, message: &Self::NoticeWords) -> bool;
+
+    /// What an outer header needs to know of the packet whose IP header is at `at`.
+    fn inner<P: Packet>(packet: &P, at: u32) -> Option<Inner>;
+    /// Takes one off the TTL or hop limit in the IP header at `at`; whether it is there.
+    fn age<P: Packet>(packet: &mut P, at: u32) -> bool;
 
     /// Reads an IP header.
     fn parse<P: Packet>(packet: &P, at: u32) -> Option<IpHeader<Self::Address>>;
@@ -163,16 +172,26 @@ impl Family for V4 {
         packet.store_words(at, &answer::rst4(segment))
     }
 
-    const UNREACHABLE: u32 = 4 * unreachable::WORDS4 as u32;
-    type Unreachable = [u32; unreachable::WORDS4];
+    const NOTICE: u32 = 4 * notice::WORDS4 as u32;
+    type NoticeWords = [u32; notice::WORDS4];
 
     #[inline(always)]
-    fn unreachable<P: Packet>(packet: &P, at: u32) -> Option<Self::Unreachable> {
-        unreachable::message4(unreachable::quote::<28, 7, P>(packet, at)?)
+    fn notice<P: Packet>(packet: &P, at: u32, notice: Notice) -> Option<Self::NoticeWords> {
+        notice::message4(notice::quote::<28, 7, P>(packet, at)?, notice)
     }
 
     #[inline(always)]
-    fn write_unreachable<P: Packet>(packet: &mut P, at: u32, message: &Self::Unreachable) -> bool {
+    fn inner<P: Packet>(packet: &P, at: u32) -> Option<Inner> {
+        tunnel::inner4(packet, at)
+    }
+
+    #[inline(always)]
+    fn age<P: Packet>(packet: &mut P, at: u32) -> bool {
+        tunnel::age4(packet, at)
+    }
+
+    #[inline(always)]
+    fn write_notice<P: Packet>(packet: &mut P, at: u32, message: &Self::NoticeWords) -> bool {
         packet.store_words(at, message)
     }
 
@@ -256,16 +275,26 @@ impl Family for V6 {
         packet.store_words(at, &answer::rst6(segment))
     }
 
-    const UNREACHABLE: u32 = 4 * unreachable::WORDS6 as u32;
-    type Unreachable = [u32; unreachable::WORDS6];
+    const NOTICE: u32 = 4 * notice::WORDS6 as u32;
+    type NoticeWords = [u32; notice::WORDS6];
 
     #[inline(always)]
-    fn unreachable<P: Packet>(packet: &P, at: u32) -> Option<Self::Unreachable> {
-        unreachable::message6(unreachable::quote::<48, 12, P>(packet, at)?)
+    fn notice<P: Packet>(packet: &P, at: u32, notice: Notice) -> Option<Self::NoticeWords> {
+        notice::message6(notice::quote::<48, 12, P>(packet, at)?, notice)
     }
 
     #[inline(always)]
-    fn write_unreachable<P: Packet>(packet: &mut P, at: u32, message: &Self::Unreachable) -> bool {
+    fn inner<P: Packet>(packet: &P, at: u32) -> Option<Inner> {
+        tunnel::inner6(packet, at)
+    }
+
+    #[inline(always)]
+    fn age<P: Packet>(packet: &mut P, at: u32) -> bool {
+        tunnel::age6(packet, at)
+    }
+
+    #[inline(always)]
+    fn write_notice<P: Packet>(packet: &mut P, at: u32, message: &Self::NoticeWords) -> bool {
         packet.store_words(at, message)
     }
 

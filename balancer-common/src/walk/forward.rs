@@ -1,19 +1,27 @@
 //! Sends a packet to its backend, and counts it.
 
-use super::decision::{Decision, Verdict};
+use super::{
+    decision::{Decision, Verdict},
+    family::Family,
+    steps::Steps,
+    tunnel,
+};
 use crate::{
     env::Env,
     packet::Packet,
+    parse::link,
     reason::Reason,
+    state::Mode,
     table::{
         backend::{self, NextHop},
         interface::{self, Interface},
+        way,
     },
 };
 
 /// Carries a decision out.
 #[inline(always)]
-pub fn carry_out<E: Env, P: Packet>(
+pub fn carry_out<F: Family, E: Steps, P: Packet>(
     env: &E,
     packet: &mut P,
     ingress: Interface,
@@ -24,12 +32,12 @@ pub fn carry_out<E: Env, P: Packet>(
         env.count_index(decision.reason_index());
         return Verdict::DROP;
     }
-    send(env, packet, ingress, decision, backend::next_hop(env, number))
+    send::<F, E, P>(env, packet, ingress, decision, backend::next_hop(env, number))
 }
 
 /// Sends a packet to a backend whose next hop is known already.
 #[inline(always)]
-pub fn send<E: Env, P: Packet>(
+pub fn send<F: Family, E: Steps, P: Packet>(
     env: &E,
     packet: &mut P,
     ingress: Interface,
@@ -39,20 +47,78 @@ pub fn send<E: Env, P: Packet>(
     if hop.mac() == 0 {
         return dropped(env, Reason::NoNeighbour);
     }
-    let (verdict, own) = if hop.interface() == ingress.line {
-        (Verdict::TX, ingress.mac)
-    } else {
-        match interface::at(env, hop.interface()) {
-            Some((index, mac)) if index != 0 => (Verdict::redirect(index), mac),
-            _ => return dropped(env, Reason::TableError),
-        }
-    };
+    if !hop.is_plain_at(ingress.line) {
+        let verdict = env.by_way::<F, P>(packet, decision);
+        return match verdict.mtu() {
+            0 => verdict,
+            mtu if env.notice::<F, P>(packet, mtu) => {
+                env.count(Reason::TooBig);
+                Verdict::TX
+            }
+            _ => dropped(env, Reason::TooBigDropped),
+        };
+    }
     let bytes = packet.length();
-    if !packet.store_macs(hop.mac(), own) {
+    if !packet.store_macs(hop.mac(), ingress.mac) {
         return dropped(env, Reason::TableError);
     }
     env.forwarded(decision.backend(), decision.reason_index(), bytes);
-    verdict
+    Verdict::TX
+}
+
+/// Sends a packet to a backend that is not reached by other MAC addresses alone: behind another interface, or in a
+/// tunnel. [`Verdict::too_big`] if it does not fit there.
+#[inline(always)]
+pub fn by_way<F: Family, E: Env, P: Packet>(env: &E, packet: &mut P, decision: Decision) -> Verdict {
+    let Some(way) = way::find(env, decision.backend(), F::IS_V4) else {
+        return dropped(env, Reason::TableError);
+    };
+    let hop = backend::next_hop(env, decision.backend());
+    if hop.mode() == 0 {
+        return over::<F, E, P>(env, packet, decision, hop, way.facts().mtu());
+    }
+    if hop.mode() != Mode::Ipip as u8 {
+        return dropped(env, Reason::TableError);
+    }
+    if way.hop().mac() == 0 {
+        return dropped(env, Reason::NoNeighbour);
+    }
+    tunnel::wrap::<F, E, P>(env, packet, decision, way)
+}
+
+/// Sends a packet out of another interface, where an IP packet may have so many bytes (0: not known).
+#[inline(always)]
+fn over<F: Family, E: Env, P: Packet>(
+    env: &E,
+    packet: &mut P,
+    decision: Decision,
+    hop: NextHop,
+    mtu: u16,
+) -> Verdict {
+    let bytes = packet.length();
+    if mtu != 0 {
+        let length = link::parse(packet).and_then(|link| F::inner(packet, link.next));
+        if length.is_none_or(|inner| inner.length > u32::from(mtu)) {
+            return Verdict::too_big(u32::from(mtu));
+        }
+    }
+    match egress(env, packet, hop) {
+        Some((verdict, own)) if packet.store_macs(hop.mac(), own) => {
+            env.forwarded(decision.backend(), decision.reason_index(), bytes);
+            verdict
+        }
+        _ => dropped(env, Reason::TableError),
+    }
+}
+
+/// How a frame leaves for a next hop, and the MAC address of the interface that it leaves by.
+#[inline(always)]
+pub(super) fn egress<E: Env, P: Packet>(env: &E, packet: &P, hop: NextHop) -> Option<(Verdict, u64)> {
+    match interface::at(env, hop.interface())? {
+        (0, _) => None,
+        (index, mac) if index == packet.ingress() => Some((Verdict::TX, mac)),
+        (index, mac) => Some((Verdict::redirect(index), mac)),
+    }
 }
 
 /// Counts a packet that was to be answered, and was or was not.

@@ -11,10 +11,11 @@ pub mod family;
 pub mod forward;
 pub mod icmp;
 pub mod known;
+pub mod notice;
 pub mod place;
 pub mod reset;
 pub mod steps;
-pub mod unreachable;
+pub mod tunnel;
 
 use crate::{
     packet::Packet,
@@ -57,7 +58,7 @@ fn walk4<E: Steps, P: Packet>(env: &E, packet: &mut P, ingress: Interface, at: u
     match ip.payload {
         Ok(payload) if payload.proto == PROTO_ICMP => {
             let decision = env.icmp::<V4, P>(packet);
-            carry_out(env, packet, ingress, decision)
+            carry_out::<V4, E, P>(env, packet, ingress, decision)
         }
         _ => segment::<V4, E, P>(env, packet, ingress, ip),
     }
@@ -69,7 +70,7 @@ fn walk6<E: Steps, P: Packet>(env: &E, packet: &mut P, ingress: Interface, at: u
     match ip.payload {
         Ok(payload) if payload.proto == PROTO_ICMPV6 => {
             let decision = env.icmp::<V6, P>(packet);
-            carry_out(env, packet, ingress, decision)
+            carry_out::<V6, E, P>(env, packet, ingress, decision)
         }
         _ => segment::<V6, E, P>(env, packet, ingress, ip),
     }
@@ -92,9 +93,9 @@ fn segment<F: Family, E: Steps, P: Packet>(
         Err(refusal) => return refused(env, ingress.root, refusal, F::wide(ip.destination)),
     };
     match route::<F, E>(env, ingress.root, &segment) {
-        Route::Settled(decision, hop) => forward::send(env, packet, ingress, decision, hop),
+        Route::Settled(decision, hop) => forward::send::<F, E, P>(env, packet, ingress, decision, hop),
         Route::Decided(decision) if decision.answered() && segment.proto == PROTO_UDP => {
-            match env.unreachable::<F, P>(packet) {
+            match env.notice::<F, P>(packet, 0) {
                 true => forward::answered(env, decision, true),
                 false => forward::dropped(env, Reason::NoBackend),
             }
@@ -103,7 +104,7 @@ fn segment<F: Family, E: Steps, P: Packet>(
             let done = env.reset::<F, P>(packet, &segment);
             forward::answered(env, decision, done)
         }
-        Route::Decided(decision) => carry_out(env, packet, ingress, decision),
+        Route::Decided(decision) => carry_out::<F, E, P>(env, packet, ingress, decision),
     }
 }
 
@@ -116,7 +117,7 @@ enum Route {
 }
 
 #[inline(always)]
-fn carry_out<E: Steps, P: Packet>(
+fn carry_out<F: Family, E: Steps, P: Packet>(
     env: &E,
     packet: &mut P,
     ingress: Interface,
@@ -124,7 +125,7 @@ fn carry_out<E: Steps, P: Packet>(
 ) -> Verdict {
     match decision {
         Decision::PASS => Verdict::PASS,
-        decision => forward::carry_out(env, packet, ingress, decision),
+        decision => forward::carry_out::<F, E, P>(env, packet, ingress, decision),
     }
 }
 

@@ -4,7 +4,13 @@
 //! of its own: the verifier checks a global function once, by itself, and not again at every call (Linux 5.6), which
 //! makes the difference between a load of milliseconds and one of seconds.
 
-use super::{answer, decision::Decision, embryonic, family::Family, icmp, known, place, reset, unreachable};
+use super::{
+    answer,
+    decision::{Decision, Verdict},
+    embryonic,
+    family::Family,
+    forward, icmp, known, notice, place, reset,
+};
 use crate::{
     env::{Env, Transition},
     packet::Packet,
@@ -34,9 +40,14 @@ pub trait Steps: Env + Sized {
         answer::reset::<F, Self, P>(self, packet, segment)
     }
 
-    /// Makes a message of the frame that carries a datagram: see [`unreachable::answer`].
-    fn unreachable<F: Family, P: Packet>(&self, packet: &mut P) -> bool {
-        unreachable::answer::<F, Self, P>(self, packet)
+    /// Makes an ICMP message of the frame that carries a packet: see [`notice::answer`].
+    fn notice<F: Family, P: Packet>(&self, packet: &mut P, mtu: u32) -> bool {
+        notice::answer::<F, Self, P>(self, packet, mtu)
+    }
+
+    /// Sends a packet on that needs more than other MAC addresses: see [`forward::by_way`].
+    fn by_way<F: Family, P: Packet>(&self, packet: &mut P, decision: Decision) -> Verdict {
+        forward::by_way::<F, Self, P>(self, packet, decision)
     }
 
     /// A packet that no flow knows: see [`embryonic::decide`].

@@ -37,7 +37,7 @@ use crate::sys::Region;
 use balancer_common::{
     env::{Env, Gauge},
     layout::Dimensions,
-    packet::{Packet as _, SlicePacket},
+    packet::SlicePacket,
     reason::Reason,
     settings::Settings,
     table::{
@@ -56,6 +56,9 @@ use counts::{NoPackets, PacketCounters};
 use kernel::Kernel;
 use std::time::Instant;
 use tables::Tables;
+
+/// Bytes that a frame may grow by, as a driver has at least (`XDP_PACKET_HEADROOM`).
+const HEADROOM: usize = 256;
 
 /// The tables, and the program on its interfaces.
 pub struct Dataplane {
@@ -319,10 +322,10 @@ impl Dataplane {
     /// Sends a frame that came in by the interface with index `ingress` through the host's build of the packet's walk,
     /// over the same tables. The agent's own counters count what it changes; packets and reasons are not counted.
     pub fn walk(&self, frame: &mut Vec<u8>, ingress: u32) -> Verdict {
-        let mut packet = SlicePacket::new(frame, ingress);
+        frame.splice(..0, [0; HEADROOM]);
+        let mut packet = SlicePacket::with_headroom(frame, HEADROOM, ingress);
         let verdict = walk::walk(&self.tables, &mut packet);
-        let length = packet.length();
-        frame.truncate(length as usize);
+        *frame = packet.frame().to_vec();
         verdict
     }
 

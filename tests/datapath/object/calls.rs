@@ -21,12 +21,13 @@ const REDIRECT: i32 = 23;
 
 /// The steps that the walk goes off to from the entry program; but for the chain of extension headers, each is there
 /// for v4 and for v6.
-const STEPS: [&str; 11] = [
+const STEPS: [&str; 12] = [
     "unsteady",
     "reroute",
     "fail",
     "reset",
-    "unreachable",
+    "notice",
+    "by_way",
     "unknown",
     "promote",
     "place_new",

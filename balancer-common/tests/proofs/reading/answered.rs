@@ -86,6 +86,22 @@ pub(crate) fn is_rst_to(answer: &[u8], frame: &[u8]) -> Result<(), String> {
 /// # Errors
 /// What is not right about it.
 pub(crate) fn is_unreachable_to(answer: &[u8], frame: &[u8]) -> Result<(), String> {
+    let v4 = Icmpv4Type::DestinationUnreachable(icmpv4::DestUnreachableHeader::Port);
+    is_told(answer, frame, v4, Icmpv6Type::DestinationUnreachable(icmpv6::DestUnreachableCode::Port))
+}
+
+/// Whether `answer` is the ICMP message that the packet in `frame` is too big for `mtu` bytes (RFC 1191, 4; RFC 4443, 3.2),
+/// with its IP header and eight bytes more.
+///
+/// # Errors
+/// What is not right about it.
+pub(crate) fn is_too_big_to(answer: &[u8], frame: &[u8], mtu: u16) -> Result<(), String> {
+    let needed = icmpv4::DestUnreachableHeader::FragmentationNeeded { next_hop_mtu: mtu };
+    let v4 = Icmpv4Type::DestinationUnreachable(needed);
+    is_told(answer, frame, v4, Icmpv6Type::PacketTooBig { mtu: mtu.into() })
+}
+
+fn is_told(answer: &[u8], frame: &[u8], v4: Icmpv4Type, v6: Icmpv6Type) -> Result<(), String> {
     let parse =
         |frame| SlicedPacket::from_ethernet(frame).map_err(|error| format!("{error} in {frame:02x?}"));
     let (asked, said) = (parse(frame)?, parse(answer)?);
@@ -94,19 +110,16 @@ pub(crate) fn is_unreachable_to(answer: &[u8], frame: &[u8]) -> Result<(), Strin
     let (right, header) = match (&asked.net, &said.net, &said.transport) {
         (Some(NetSlice::Ipv4(asked)), Some(NetSlice::Ipv4(said)), Some(TransportSlice::Icmpv4(icmp))) => {
             let (asked, said) = (asked.header(), said.header());
-            let unreachable = Icmpv4Type::DestinationUnreachable(icmpv4::DestUnreachableHeader::Port);
-            let right = icmp.icmp_type() == unreachable
-                && icmp.checksum() == Icmpv4Header::with_checksum(unreachable, icmp.payload()).checksum
+            let right = icmp.icmp_type() == v4
+                && icmp.checksum() == Icmpv4Header::with_checksum(v4, icmp.payload()).checksum
                 && said.to_header().calc_header_checksum() == said.header_checksum()
                 && (said.source(), said.destination()) == (asked.destination(), asked.source());
             (right, 20)
         }
         (Some(NetSlice::Ipv6(asked)), Some(NetSlice::Ipv6(said)), Some(TransportSlice::Icmpv6(icmp))) => {
             let (asked, said) = (asked.header(), said.header());
-            let unreachable = Icmpv6Type::DestinationUnreachable(icmpv6::DestUnreachableCode::Port);
-            let sum =
-                Icmpv6Header::with_checksum(unreachable, said.source(), said.destination(), icmp.payload());
-            let right = icmp.icmp_type() == unreachable
+            let sum = Icmpv6Header::with_checksum(v6, said.source(), said.destination(), icmp.payload());
+            let right = icmp.icmp_type() == v6
                 && sum.is_ok_and(|header| header.checksum == icmp.checksum())
                 && (said.source(), said.destination()) == (asked.destination(), asked.source());
             (right, 40)

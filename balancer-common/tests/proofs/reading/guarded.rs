@@ -60,6 +60,12 @@ impl Packet for Guarded {
         true
     }
 
+    fn store_u16(&mut self, at: u32, value: u16) -> bool {
+        let Some(bytes) = self.bytes.get_mut(at as usize..at as usize + 2) else { return false };
+        bytes.copy_from_slice(&value.to_ne_bytes());
+        true
+    }
+
     fn resize(&mut self, length: u32) -> bool {
         let added = (length as usize).saturating_sub(self.bytes.len());
         self.bytes.splice(..0, std::iter::repeat_n(0xaa, added));
