@@ -15,6 +15,18 @@ impl ChecksumUpdate {
         Self(!checksum as u64)
     }
 
+    /// No change yet, of whatever is to be changed.
+    #[inline(always)]
+    pub const fn none() -> Self {
+        Self(0)
+    }
+
+    /// This change and another one.
+    #[inline(always)]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+
     /// Takes 16 bits out of the sum.
     #[inline(always)]
     pub const fn remove_u16(self, value: u16) -> Self {
@@ -30,20 +42,23 @@ impl ChecksumUpdate {
     /// Takes 32 bits out of the sum.
     #[inline(always)]
     pub const fn remove_u32(self, value: u32) -> Self {
-        self.remove_u16(value as u16).remove_u16((value >> 16) as u16)
+        Self(self.0 + !value as u64)
     }
 
     /// Puts 32 bits into the sum.
     #[inline(always)]
     pub const fn add_u32(self, value: u32) -> Self {
-        self.add_u16(value as u16).add_u16((value >> 16) as u16)
+        Self(self.0 + value as u64)
     }
 
     /// The new checksum field.
     #[inline(always)]
     #[must_use]
     pub const fn finish(self) -> u16 {
-        let sum = (self.0 & 0xffff) + (self.0 >> 16);
+        // 2^16 counts as one, and so does 2^32: whole words are added, and folded in the end.
+        let sum = (self.0 & 0xffff_ffff) + (self.0 >> 32);
+        let sum = (sum & 0xffff) + (sum >> 16);
+        let sum = (sum & 0xffff) + (sum >> 16);
         let sum = (sum & 0xffff) + (sum >> 16);
         !(sum as u16)
     }

@@ -60,6 +60,22 @@ pub mod traffic {
     pub const SETTLED: usize = 7;
 }
 
+/// What is seen of a backend whose answers come this way; the value is the place in its line of signals of a CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Signal {
+    /// Connections that were begun: a SYN was sent to it.
+    Began = 0,
+    /// Of these, those that it accepted.
+    Accepted = 1,
+    /// Microseconds from the SYN to the SYN+ACK, of all that it accepted.
+    AcceptedAfter = 2,
+    /// Connections that it reset.
+    Reset = 3,
+    /// Connections that were refused for want of a port.
+    OutOfPorts = 4,
+}
+
 /// Shared numbers in the one line of [`TableId::Gauges`]; the value is the word's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -95,6 +111,10 @@ pub trait Env: Sized {
     fn may_speak(&self) -> bool;
     /// Adds one to this CPU's, or the agent's, own count of such transitions at a backend.
     fn count_transition(&self, backend: u16, transition: Transition);
+    /// Microseconds of a clock that only goes forward, in 32 bits that wrap; for what is off the path of a known flow.
+    fn micros(&self) -> u32;
+    /// Adds to what is known of a backend whose answers come this way.
+    fn signal(&self, backend: u16, signal: Signal, amount: u64);
     /// Counts a packet of `bytes` bytes that goes to a backend, at the backend and under the reason with this index.
     fn forwarded(&self, backend: u16, reason: u32, bytes: u32);
     /// Counts a packet that goes nowhere under the reason with this index.

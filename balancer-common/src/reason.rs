@@ -58,6 +58,7 @@ reasons! {
     UnknownPrevious = "unknown-previous", Forwarded, "a segment of an unknown connection, to the backend that the previous Maglev table names";
     Rehashed = "rehashed", Forwarded, "a flow whose backend may not serve it, chosen anew";
     IcmpError = "icmp-error", Forwarded, "an ICMP error, to the backend of the flow that its inner header names";
+    Back = "back", Forwarded, "an answer of a backend whose packets are translated, to its client";
     Fragment = "fragment", Dropped, "an IP fragment to a service address";
     BadIpHeader = "bad-ip-header", Dropped, "an IP header to a service address that contradicts itself";
     BadIpLength = "bad-ip-length", Dropped, "an IP length that the frame does not hold";
@@ -71,6 +72,10 @@ reasons! {
     TooBig = "too-big", Answered, "a packet that does not fit its way, of which its sender is told by an ICMP message";
     TooBigDropped = "too-big-dropped", Dropped, "a packet that does not fit its way, while no message may be sent";
     TtlExpired = "ttl-expired", Dropped, "a packet that may not be sent on: its TTL or hop limit has come to its end";
+    NatUnknown = "nat-unknown", Answered, "a segment of a connection that is not known, which cannot be translated: it is reset";
+    NatExhausted = "nat-exhausted", Answered, "a new connection for which no port is free, which is refused";
+    NatStray = "nat-stray", Dropped, "a packet to a port of translated flows that belongs to none";
+    NatStrayReset = "nat-stray-reset", Answered, "a backend's segment of a connection that is no more, or is reset: it is reset there too";
     Reset = "reset", Answered, "a segment of a flow that is reset: its backend may not serve it, or its timeout has passed";
     ResetWaiting = "reset-waiting", Dropped, "a segment of a flow that is to be reset, before the flow's turn has come";
     ResetConfirmed = "reset-confirmed", Dropped, "a RST of the client, on a flow that is reset or is to be";

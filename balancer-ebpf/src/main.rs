@@ -26,6 +26,7 @@ use world::Kernel;
 
 /// Forwards packets to service addresses; everything else passes untouched.
 #[xdp]
+#[inline(always)]
 pub(crate) fn balancer(ctx: XdpContext) -> u32 {
     match walk(&Kernel, &mut Frame::new(ctx.ctx)) {
         Verdict::PASS => xdp_action::XDP_PASS,

@@ -21,6 +21,7 @@
 //! | `PROBES` | source port, modulo its lines → a health check by the datapath that runs | agent; `probe_out`, `probe_in` one word | `probe_out`, `probe_in`, agent | the agent takes another port |
 //! | `SPOKEN` | 0 → when this CPU last sent an ICMP message, in jiffies | packets | packets | |
 //! | `TRAFFIC` | backend → counters of this CPU | packets | agent | |
+//! | `SIGNALS` | backend → what is seen of its answers, on this CPU | packets | agent | |
 //! | `REASONS` | reason → packets of this CPU; those of the reason `flow` stand in `TRAFFIC` | packets | agent | |
 //!
 //! All but `PROBES` and `SPOKEN`, which end with the agent and the program, are kept in bpffs. All lines are 64 bytes; the
@@ -59,6 +60,10 @@ pub(crate) static TRAFFIC: PerCpuArray<[u64; 8], 1> = PerCpuArray::new();
 /// When this CPU last sent an ICMP message, in jiffies.
 #[btf_map]
 pub(crate) static SPOKEN: PerCpuArray<u64, 1> = PerCpuArray::new();
+
+/// What is seen of a backend whose answers come this way, on this CPU; by [`Signal`](balancer_common::env::Signal).
+#[btf_map]
+pub(crate) static SIGNALS: PerCpuArray<[u64; 8], 1> = PerCpuArray::new();
 
 /// Packets by reason on this CPU. The agent writes that of `flow`: what backends counted whose numbers were freed.
 #[btf_map]

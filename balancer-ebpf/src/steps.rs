@@ -18,15 +18,17 @@ use balancer_common::{
         flow,
         key::{FlowKey4, FlowKey6},
         listener::Listener,
+        nat,
         words::FlowWord,
     },
     walk::{
-        answer,
+        answer, back, clamp,
         decision::{Decision, Verdict},
         embryonic,
         family::{Family, V4, V6},
         forward, icmp, known, notice, place, reset,
         steps::Steps,
+        translate,
     },
 };
 
@@ -93,7 +95,7 @@ by_segment! { V6, Address6:
 }
 
 macro_rules! others {
-    ($family:ty, $address:ty, $key:ty, $icmp:ident, $reset:ident, $notice:ident, $way:ident, $remember:ident, $record:ident, $hold:ident, $ended:ident, $release:ident) => {
+    ($family:ty, $address:ty, $key:ty, $icmp:ident, $reset:ident, $notice:ident, $way:ident, $remember:ident, $record:ident, $hold:ident, $ended:ident, $freed:ident, $take_port:ident, $entry_of:ident, $forth:ident, $back:ident, $answer_of:ident, $clamp_answer:ident, $clamp:ident, $release:ident) => {
         #[unsafe(no_mangle)]
         #[inline(never)]
         extern "C" fn $icmp(context: *mut xdp_md) -> u32 {
@@ -124,12 +126,17 @@ macro_rules! others {
 
         #[unsafe(no_mangle)]
         #[inline(never)]
-        extern "C" fn $remember(segment: *const Segment<$address>, line: *const Words, backend: u32) -> u32 {
+        extern "C" fn $remember(
+            segment: *const Segment<$address>,
+            line: *const Words,
+            backend: u32,
+            entry: u32,
+        ) -> u32 {
             // SAFETY: the caller's segment, on its stack.
             let (Some(segment), Some(listener)) = (unsafe { segment.as_ref() }, listener(line)) else {
                 return 0;
             };
-            embryonic::remember::<$family, Kernel>(&Kernel, segment, listener, backend as u16);
+            embryonic::remember::<$family, Kernel>(&Kernel, segment, listener, backend as u16, entry);
             0
         }
 
@@ -163,6 +170,82 @@ macro_rules! others {
 
         #[unsafe(no_mangle)]
         #[inline(never)]
+        extern "C" fn $freed(key: *const $key, hint: u32) -> u32 {
+            // SAFETY: the caller's key, on its stack.
+            if let Some(key) = unsafe { key.as_ref() } {
+                flow::freed::<$family, Kernel>(&Kernel, key, hint);
+            }
+            0
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $take_port(segment: *const Segment<$address>, listener: u32, backend: u32) -> u32 {
+            // SAFETY: the caller's segment, on its stack.
+            unsafe { segment.as_ref() }.map_or(nat::NONE, |segment| {
+                translate::take_port::<$family, Kernel>(&Kernel, segment, listener as u16, backend as u16)
+            })
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $entry_of(segment: *const Segment<$address>, backend: u32) -> u32 {
+            // SAFETY: the caller's segment, on its stack.
+            unsafe { segment.as_ref() }.map_or(nat::NONE, |segment| {
+                translate::entry_of::<$family, Kernel>(&Kernel, segment, backend as u16)
+            })
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $forth(
+            context: *mut xdp_md,
+            segment: *const Segment<$address>,
+            decision: u32,
+            entry: u32,
+        ) -> u32 {
+            // SAFETY: the caller's segment, on its stack.
+            let Some(segment) = (unsafe { segment.as_ref() }) else { return Verdict::DROP.bits() };
+            let (frame, decision) = (&mut Frame::new(context), Decision::from_bits(decision));
+            translate::forth::<$family, Kernel, Frame>(&Kernel, frame, segment, decision, entry).bits()
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $answer_of(segment: *const Segment<$address>, ingress: u32) -> u32 {
+            // SAFETY: the caller's segment, on its stack.
+            unsafe { segment.as_ref() }.map_or(back::answer::NONE, |segment| {
+                back::entry_of::<$family, Kernel>(&Kernel, segment, ingress)
+            })
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $back(context: *mut xdp_md, segment: *const Segment<$address>, entry: u32) -> u32 {
+            // SAFETY: the caller's segment, on its stack.
+            let Some(segment) = (unsafe { segment.as_ref() }) else { return Verdict::DROP.bits() };
+            back::back::<$family, Kernel, Frame>(&Kernel, &mut Frame::new(context), segment, entry).bits()
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $clamp_answer(context: *mut xdp_md, segment: *const Segment<$address>) -> u32 {
+            // SAFETY: the caller's segment, on its stack.
+            if let Some(segment) = unsafe { segment.as_ref() } {
+                clamp::clamp_answer::<$family, Kernel, Frame>(&Kernel, &mut Frame::new(context), segment);
+            }
+            0
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $clamp(context: *mut xdp_md, backend: u32) -> u32 {
+            clamp::clamp::<$family, Kernel, Frame>(&Kernel, &mut Frame::new(context), backend as u16);
+            0
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
         extern "C" fn $release(key: *const $key) -> u32 {
             // SAFETY: the caller's key, on its stack.
             if let Some(key) = unsafe { key.as_ref() } {
@@ -185,6 +268,14 @@ others!(
     record4,
     hold_pin4,
     ended4,
+    freed4,
+    take_port4,
+    entry_of4,
+    forth4,
+    back4,
+    answer_of4,
+    clamp_answer4,
+    clamp4,
     release_pin4
 );
 others!(
@@ -199,6 +290,14 @@ others!(
     record6,
     hold_pin6,
     ended6,
+    freed6,
+    take_port6,
+    entry_of6,
+    forth6,
+    back6,
+    answer_of6,
+    clamp_answer6,
+    clamp6,
     release_pin6
 );
 
@@ -285,8 +384,14 @@ impl Steps for Kernel {
     }
 
     #[inline(always)]
-    fn remember<F: Family>(&self, segment: &Segment<F::Address>, listener: &KernelLine, backend: u16) {
-        call!(F: remember4 or remember6 (segment, words(listener), u32::from(backend)));
+    fn remember<F: Family>(
+        &self,
+        segment: &Segment<F::Address>,
+        listener: &KernelLine,
+        backend: u16,
+        entry: u32,
+    ) {
+        call!(F: remember4 or remember6 (segment, words(listener), u32::from(backend), entry));
     }
 
     #[inline(always)]
@@ -302,6 +407,74 @@ impl Steps for Kernel {
     #[inline(always)]
     fn ended<F: Family>(&self, key: &KeyOf<F::Flows>, word: FlowWord, how: Transition) {
         call!(F: ended4 or ended6 (key, word.0, how as u32));
+    }
+
+    #[inline(always)]
+    fn freed<F: Family>(&self, key: &KeyOf<F::Flows>, hint: u32) {
+        call!(F: freed4 or freed6 (key, hint));
+    }
+
+    #[inline(always)]
+    fn take_port<F: Family>(&self, segment: &Segment<F::Address>, listener: u16, backend: u16) -> u32 {
+        call!(F: take_port4 or take_port6 (segment, u32::from(listener), u32::from(backend)))
+    }
+
+    #[inline(always)]
+    fn entry_of<F: Family>(&self, segment: &Segment<F::Address>, backend: u16) -> u32 {
+        call!(F: entry_of4 or entry_of6 (segment, u32::from(backend)))
+    }
+
+    #[inline(always)]
+    fn forth<F: Family, P: Packet>(
+        &self,
+        packet: &mut P,
+        segment: &Segment<F::Address>,
+        decision: Decision,
+        entry: u32,
+    ) -> Verdict {
+        let (context, segment, decision) = (context(packet), core::ptr::from_ref(segment), decision.bits());
+        Verdict::from_bits(match F::IS_V4 {
+            true => forth4(context, segment.cast(), decision, entry),
+            false => forth6(context, segment.cast(), decision, entry),
+        })
+    }
+
+    #[inline(always)]
+    fn answer_of<F: Family>(&self, segment: &Segment<F::Address>, ingress: u32) -> u32 {
+        call!(F: answer_of4 or answer_of6 (segment, ingress))
+    }
+
+    #[inline(always)]
+    fn back<F: Family, P: Packet>(
+        &self,
+        packet: &mut P,
+        segment: &Segment<F::Address>,
+        entry: u32,
+    ) -> Verdict {
+        let (context, segment) = (context(packet), core::ptr::from_ref(segment));
+        Verdict::from_bits(match F::IS_V4 {
+            true => back4(context, segment.cast(), entry),
+            false => back6(context, segment.cast(), entry),
+        })
+    }
+
+    #[inline(always)]
+    fn clamp_answer<F: Family, P: Packet>(&self, packet: &mut P, segment: &Segment<F::Address>) {
+        let (context, segment) = (context(packet), core::ptr::from_ref(segment));
+        match F::IS_V4 {
+            true => clamp_answer4(context, segment.cast()),
+            false => clamp_answer6(context, segment.cast()),
+        };
+    }
+
+    #[inline(always)]
+    fn clamp<F: Family, P: Packet>(&self, packet: &mut P, backend: u16) {
+        let (context, backend) = (context(packet), u32::from(backend));
+        if F::IS_V4 {
+            clamp4(context, backend)
+        } else {
+            clamp6(context, backend)
+        };
     }
 
     #[inline(always)]

@@ -4,9 +4,9 @@ use crate::{
     atomic,
     maps::{self, Lines},
 };
-use aya_ebpf::helpers::bpf_jiffies64;
+use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_ns};
 use balancer_common::{
-    env::{Env, Transition, traffic},
+    env::{Env, Signal, Transition, traffic},
     reason::Reason,
     settings::Settings,
     table::{TableId, line::Line},
@@ -147,6 +147,20 @@ impl Env for Kernel {
         if let Some(counters) = maps::TRAFFIC.get_ptr_mut(u32::from(backend)) {
             // SAFETY: this CPU's own value; `transition` is one of five, so the place is 2 to 6.
             unsafe { *counters.cast::<u64>().add(traffic::TRANSITIONS + transition as usize) += 1 };
+        }
+    }
+
+    #[inline(always)]
+    fn micros(&self) -> u32 {
+        // SAFETY: reads a clock.
+        (unsafe { bpf_ktime_get_ns() } / 1000) as u32
+    }
+
+    #[inline(always)]
+    fn signal(&self, backend: u16, signal: Signal, amount: u64) {
+        if let Some(counters) = maps::SIGNALS.get_ptr_mut(u32::from(backend)) {
+            // SAFETY: this CPU's own value; a signal's place is below eight.
+            unsafe { *counters.cast::<u64>().add(signal as usize) += amount };
         }
     }
 

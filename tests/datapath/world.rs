@@ -4,7 +4,7 @@ use crate::fixture::{DROP, Fixture, INGRESS, PASS, REDIRECT, Run, SEED, TX};
 use anyhow::Result;
 use aya::maps::{Array, Map, MapData};
 use balancer_common::{
-    env::{Env, Transition},
+    env::{Env, Signal, Transition},
     hash::HashKey,
     layout,
     packet::SlicePacket,
@@ -152,6 +152,12 @@ impl Env for World {
     fn count_transition(&self, backend: u16, transition: Transition) {
         self.transitions.borrow_mut().entry(backend).or_default()[transition as usize] += 1;
     }
+
+    fn micros(&self) -> u32 {
+        0
+    }
+
+    fn signal(&self, _backend: u16, _signal: Signal, _amount: u64) {}
 
     fn forwarded(&self, _backend: u16, reason: u32, _bytes: u32) {
         self.count_index(reason);

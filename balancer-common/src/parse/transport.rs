@@ -51,6 +51,8 @@ pub struct Segment<A> {
     pub ack: u32,
     /// Sequence numbers that it takes: payload, SYN and FIN.
     pub span: u32,
+    /// Offset of the transport header in the frame.
+    pub at: u32,
 }
 
 /// Reads the transport header behind an IP header; other protocols pass.
@@ -101,6 +103,7 @@ fn tcp<A, P: Packet>(
         seq: tcp.be32(4),
         ack: tcp.be32(8),
         span: payload.length - header + phantom,
+        at: payload.at,
     })
 }
 
@@ -128,5 +131,6 @@ fn udp<A, P: Packet>(
         seq: 0,
         ack: 0,
         span: 0,
+        at: payload.at,
     })
 }

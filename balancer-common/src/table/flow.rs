@@ -4,7 +4,7 @@ use super::{
     bucket::KeyOf,
     insert::Evict,
     listener::{self, Listener, TimeoutTicks},
-    pin,
+    nat, pin, ports,
     words::{FlowState, FlowWord},
 };
 use crate::{
@@ -62,6 +62,15 @@ pub fn release_pin<F: Family, E: Env>(env: &E, key: &KeyOf<F::Flows>) {
     }
 }
 
+/// A flow's slot is free, or another's: gives its port back, if it had one. `hint` is what stood beside it.
+#[inline(always)]
+pub fn freed<F: Family, E: Env>(env: &E, key: &KeyOf<F::Flows>, hint: u32) {
+    let translated = listener::by_number(env, F::listener_of(key)).is_some_and(|listener| listener.nat());
+    if translated && hint != nat::NONE {
+        ports::give_back(env, F::PORTS, hint);
+    }
+}
+
 /// Takes slots of flows that have run out, and those of listeners that are no more.
 #[derive(Clone, Copy, Debug)]
 pub struct EvictExpired;
@@ -96,7 +105,26 @@ impl<F: Family, E: Steps> Evict<F::FlowSlots, E> for EvictFlows<F> {
     #[inline(always)]
     fn taken(&self, env: &E, line: &E::Line, slot: usize, word: FlowWord) {
         use super::key::Slots;
-        env.ended::<F>(&F::FlowSlots::key(line, slot, word), word, Transition::Expired);
+        let key = F::FlowSlots::key(line, slot, word);
+        env.ended::<F>(&key, word, Transition::Expired);
+        env.freed::<F>(&key, F::FlowSlots::hint(line, slot));
+    }
+}
+
+/// [`OldestGivesWay`] for the embryonic flows of one family, which may have a port.
+#[derive(Debug)]
+pub struct OldestFlow<F>(pub core::marker::PhantomData<F>);
+
+impl<F: Family, E: Steps> Evict<F::FlowSlots, E> for OldestFlow<F> {
+    #[inline(always)]
+    fn may_take(&self, _env: &E, _line: &E::Line, _slot: usize, _word: FlowWord) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    fn taken(&self, env: &E, line: &E::Line, slot: usize, word: FlowWord) {
+        use super::key::Slots;
+        env.freed::<F>(&F::FlowSlots::key(line, slot, word), F::FlowSlots::hint(line, slot));
     }
 }
 

@@ -91,7 +91,8 @@ fn claim_any<'a, T: Table, E: Env, V: Evict<T::Slots, E>>(
         return Some(Claim { place: Place { line: second, slot, word }, index: other });
     }
     if T::SMALL {
-        let (slot, word) = claim_oldest::<T::Slots, E>(env, first, tag)?;
+        let (slot, word, old) = claim_oldest::<T::Slots, E>(env, first, tag)?;
+        evict.taken(env, first, slot, old);
         return Some(Claim { place: Place { line: first, slot, word }, index });
     }
     if let Some((slot, word)) = claim_expired::<T::Slots, E, V>(env, first, tag, evict) {
@@ -205,10 +206,10 @@ fn claim_expired<S: Slots, E: Env, V: Evict<S, E>>(
     None
 }
 
-/// The oldest slot of a line; of equally old ones the one that was claimed least often, so that a burst
+/// The oldest slot of a line, with its word and the one before; of equally old ones the one that was claimed least often, so that a burst
 /// within one tick goes round instead of hitting one slot.
 #[inline(always)]
-fn claim_oldest<S: Slots, E: Env>(env: &E, line: &E::Line, tag: u16) -> Option<(usize, S::Word)> {
+fn claim_oldest<S: Slots, E: Env>(env: &E, line: &E::Line, tag: u16) -> Option<(usize, S::Word, S::Word)> {
     let now = env.now();
     // Plain values rather than an `Option`: its unwritten half is a register that the verifier refuses to see copied.
     let (mut found, mut at, mut oldest) = (false, 0, S::Word::from_bits(0));
@@ -221,7 +222,7 @@ fn claim_oldest<S: Slots, E: Env>(env: &E, line: &E::Line, tag: u16) -> Option<(
     if !found {
         return None;
     }
-    Some((at, claim::<S, _>(line, at, oldest, tag)?))
+    Some((at, claim::<S, _>(line, at, oldest, tag)?, oldest))
 }
 
 /// Whether `a` was seen longer ago than `b`, or as long ago and its slot was claimed less often.

@@ -253,6 +253,13 @@ impl<L: Line> Listener<'_, L> {
         }
     }
 
+    /// The port that it listens on, host order; 0 = every one.
+    #[inline(always)]
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.0.load_quarter(8)
+    }
+
     /// Whether it takes every port.
     #[inline(always)]
     #[must_use]

@@ -5,6 +5,7 @@
 pub mod backend;
 pub mod bucket;
 pub mod flow;
+pub mod hint;
 pub mod insert;
 pub mod interface;
 pub mod key;

@@ -25,8 +25,8 @@ pub const fn lines6(entries: u32) -> u32 {
 }
 
 /// Where an entry stands, and in which order: v4 two of (client address 32 · port 16 · listener 16) · (client's ack 32 ·
-/// backend's ack 32) · (flow's place 32 · port 16 · source address's number 16) · client's hop; v6 one of the same,
-/// where the client's address is two words of 64 more, before a word of port 16 · listener 16 in the upper half.
+/// backend's ack 32) · (begun 32 · port 16 · source address's number 16) · client's hop; v6 one of the same, where the
+/// lower half of the first word is empty, and the client's address follows.
 #[derive(Debug)]
 pub struct Entry<'a, L> {
     line: &'a L,
@@ -43,7 +43,7 @@ impl<L> Copy for Entry<'_, L> {}
 
 const OWNER: usize = 0;
 const ACKS: usize = 1;
-const PLACE: usize = 2;
+const PORT: usize = 2;
 const HOP: usize = 3;
 
 impl<L: Line> Entry<'_, L> {
@@ -73,7 +73,7 @@ impl<L: Line> Entry<'_, L> {
         self.line.store_half(2 * (self.at + ACKS), ack);
     }
 
-    /// The backend's ack: at this number it would take a RST. Before its SYN+ACK: when the SYN went out, in microseconds.
+    /// The backend's ack: at this number it would take a RST.
     #[inline(always)]
     #[must_use]
     pub fn backend_ack(self) -> u32 {
@@ -90,14 +90,24 @@ impl<L: Line> Entry<'_, L> {
     #[inline(always)]
     #[must_use]
     pub fn port_and_source(self) -> (u16, u16) {
-        let word = self.line.load(self.at + PLACE);
+        let word = self.line.load(self.at + PORT);
         ((word >> 32) as u16, (word >> 48) as u16)
     }
 
-    /// Writes them.
+    /// Writes them, and when the connection was begun: microseconds, 0 if that is not asked for.
     #[inline(always)]
-    pub fn set_port_and_source(self, port: u16, source: u16) {
-        self.line.store(self.at + PLACE, (port as u64) << 32 | (source as u64) << 48);
+    pub fn set_port_and_source(self, port: u16, source: u16, begun: u32) {
+        self.line.store(self.at + PORT, begun as u64 | (port as u64) << 32 | (source as u64) << 48);
+    }
+
+    /// When the connection was begun, for the first who asks; 0 for all others.
+    #[inline(always)]
+    #[must_use]
+    pub fn take_begun(self) -> u32 {
+        let word = self.line.load(self.at + PORT);
+        let begun = word as u32;
+        let taken = begun != 0 && self.line.compare_exchange(self.at + PORT, word, word >> 32 << 32);
+        if taken { begun } else { 0 }
     }
 
     /// Where the client's packets came from: its answers go there.

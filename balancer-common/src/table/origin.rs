@@ -24,6 +24,8 @@ pub struct OriginEntry {
     pub block: Block,
     /// Numbers of the listeners whose clients' addresses are kept, 0 = none.
     pub kept: [u16; KEPT],
+    /// Largest segment size that its SYN+ACK may announce; 0: any.
+    pub mss: u16,
 }
 
 /// The key of an origin.
@@ -35,7 +37,7 @@ pub const fn key(address: [u64; 2], port: u16, proto: u8) -> ListenerKey {
 
 impl OriginEntry {
     /// The line, `number` being its own: address 16 · (port 16, protocol 8, host bits 8, number 16, 0) · block · sources
-    /// 16 · kept 4 × 16.
+    /// 16 · kept 4 × 16 · mss 16.
     #[must_use]
     pub fn words(&self, number: u16) -> [u64; 8] {
         let [a, b, c, d] = self.sources.first;
@@ -52,7 +54,7 @@ impl OriginEntry {
             u64::from(a) | u64::from(b) << 32,
             u64::from(c) | u64::from(d) << 32,
             kept,
-            0,
+            u64::from(self.mss),
         ]
     }
 }
@@ -96,6 +98,13 @@ impl<L: Line> Origin<'_, L> {
     #[must_use]
     pub fn kept(self) -> u64 {
         self.0.load(6)
+    }
+
+    /// Largest segment size that its SYN+ACK may announce; 0: any.
+    #[inline(always)]
+    #[must_use]
+    pub fn mss(self) -> u16 {
+        self.0.load(7) as u16
     }
 
     /// The entry of a packet to this address (its last word, and whether the others are equal) and port.

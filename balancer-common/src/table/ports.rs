@@ -132,22 +132,14 @@ impl<L: Line> Word<'_, L> {
 #[inline(always)]
 const fn lowest(bits: u64) -> u32 {
     // No instruction counts zeros on the packet path: of the lowest bit alone, six masks tell the place.
+    // Written out, as a table of them would take room on the stack.
     let one = bits & bits.wrapping_neg();
-    let mut place = 0;
-    let masks: [u64; 6] = [
-        0xaaaa_aaaa_aaaa_aaaa,
-        0xcccc_cccc_cccc_cccc,
-        0xf0f0_f0f0_f0f0_f0f0,
-        0xff00_ff00_ff00_ff00,
-        0xffff_0000_ffff_0000,
-        0xffff_ffff_0000_0000,
-    ];
-    let mut i = 0;
-    while i < 6 {
-        place |= ((one & masks[i] != 0) as u32) << i;
-        i += 1;
-    }
-    place
+    (one & 0xaaaa_aaaa_aaaa_aaaa != 0) as u32
+        | ((one & 0xcccc_cccc_cccc_cccc != 0) as u32) << 1
+        | ((one & 0xf0f0_f0f0_f0f0_f0f0 != 0) as u32) << 2
+        | ((one & 0xff00_ff00_ff00_ff00 != 0) as u32) << 3
+        | ((one & 0xffff_0000_ffff_0000 != 0) as u32) << 4
+        | ((one & 0xffff_ffff_0000_0000 != 0) as u32) << 5
 }
 
 #[inline(always)]

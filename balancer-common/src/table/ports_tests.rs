@@ -1,5 +1,9 @@
 use super::*;
-use crate::{env::Transition, settings::Settings, table::line::HostLine};
+use crate::{
+    env::{Signal, Transition},
+    settings::Settings,
+    table::line::HostLine,
+};
 use bytemuck::Zeroable as _;
 use core::cell::Cell;
 use std::{collections::BTreeSet, vec::Vec};
@@ -57,6 +61,12 @@ impl Env for World {
     }
 
     fn count_transition(&self, _backend: u16, _transition: Transition) {}
+
+    fn micros(&self) -> u32 {
+        0
+    }
+
+    fn signal(&self, _backend: u16, _signal: Signal, _amount: u64) {}
 
     fn forwarded(&self, _backend: u16, _reason: u32, _bytes: u32) {}
 

@@ -18,11 +18,12 @@ use crate::{
     table::{
         backend,
         bucket::{self, KeyOf, Place},
-        flow::{self, EvictFlows, OldestGivesWay},
+        flow::{self, EvictFlows, OldestFlow},
+        hint,
         insert::{Inserted, insert},
         key::Slots,
         listener::Listener,
-        pin,
+        nat, pin,
         words::{FlowState, FlowWord, SlotWord},
     },
 };
@@ -54,15 +55,15 @@ pub fn decide<F: Family, E: Steps>(
     if over || !backend::serving(env, embryo.word.backend()).flows() {
         return Decision::PLACE;
     }
-    if fits::<F, E>(segment, &embryo) {
+    if fits::<F, E>(env, segment, listener, &embryo) {
         return advance::<F::FlowSlots, E>(env, &mut embryo);
     }
     if syn && !backend::serving(env, embryo.word.backend()).pinned() {
         return Decision::PLACE;
     }
-    if syn && F::FlowSlots::hint(embryo.line, embryo.slot) != segment.seq {
+    if syn && hint::read::<F, E>(env, listener, &embryo) != segment.seq {
         // A new attempt from the same port: its own initial sequence number counts.
-        F::FlowSlots::write_hint(embryo.line, embryo.slot, segment.seq);
+        hint::write::<F, E>(env, listener, &embryo, segment.seq);
     }
     Decision::forward(embryo.word.backend(), Reason::Embryonic)
 }
@@ -79,16 +80,21 @@ pub fn completes<F: Family, E: Env>(
     embryo.word.state() == FlowState::SYN
         && !flow::expired(embryo.word, env.now().flow, &listener.timeouts())
         && backend::serving(env, embryo.word.backend()).flows()
-        && fits::<F, E>(segment, &embryo)
+        && fits::<F, E>(env, segment, listener, &embryo)
 }
 
 /// Whether a packet carries an embryonic connection on.
 #[inline(always)]
-fn fits<F: Family, E: Env>(segment: &Segment<F::Address>, embryo: &Embryo<'_, E>) -> bool {
+fn fits<F: Family, E: Env>(
+    env: &E,
+    segment: &Segment<F::Address>,
+    listener: Listener<'_, E::Line>,
+    embryo: &Embryo<'_, E>,
+) -> bool {
     if segment.proto != PROTO_TCP {
         return true;
     }
-    let offset = segment.seq.wrapping_sub(F::FlowSlots::hint(embryo.line, embryo.slot));
+    let offset = segment.seq.wrapping_sub(hint::read::<F, E>(env, listener, embryo));
     segment.flags.any(TcpFlags::ACK)
         && !segment.flags.any(TcpFlags::SYN | TcpFlags::RST)
         && (1..=WINDOW).contains(&offset)
@@ -103,35 +109,87 @@ pub fn place<F: Family, E: Steps>(
 ) -> Decision {
     let decision = if segment.proto != PROTO_TCP || segment.flags.any(TcpFlags::SYN) {
         env.place_new::<F>(segment, listener.0)
+    } else if listener.nat() {
+        // Nobody knows where its backend would have it come from.
+        return match segment.flags.any(TcpFlags::RST) {
+            true => Decision::drop(Reason::NatStray),
+            false => Decision::answer(Reason::NatUnknown),
+        };
     } else {
         env.place_unknown::<F>(segment, listener.0)
     };
     let leaves_trace = !segment.flags.any(TcpFlags::FIN | TcpFlags::RST);
     if decision.backend() != 0 && leaves_trace {
-        env.remember::<F>(segment, listener.0, decision.backend());
+        let number = match listener.nat() {
+            true => env.take_port::<F>(segment, listener.number(), decision.backend()),
+            false => nat::NONE,
+        };
+        env.remember::<F>(segment, listener.0, decision.backend(), number);
     }
     decision
 }
 
-/// Remembers where the first packet of a connection went: in the slot that it has, or in one of its own.
+/// Remembers where the first packet of a connection went: in the slot that it has, or in one of its own. `number` is its
+/// entry's, if it is translated.
 #[inline(always)]
-pub fn remember<F: Family, E: Env>(
+pub fn remember<F: Family, E: Steps>(
     env: &E,
     segment: &Segment<F::Address>,
     listener: Listener<'_, E::Line>,
     backend: u16,
+    number: u32,
 ) {
     let key = F::segment_key(segment, listener);
     let word = first_word::<F>(segment).with_backend(backend).with_seen(env.now().flow);
     let word = if listener.wildcard() { word.with_dport(segment.dport) } else { word };
     let hint = first_hint::<F>(segment);
+    if listener.nat() {
+        return remember_port::<F, E>(env, &key, word, hint, number);
+    }
     if let Some(mut embryo) = find::<F, E>(env, &key) {
         embryo.change::<F::FlowSlots>(word.in_slot_of(embryo.word));
         F::FlowSlots::write_hint(embryo.line, embryo.slot, hint);
         return;
     }
     let hash = F::FlowSlots::hash(&key, &env.settings().index_key);
-    insert::<F::Embryonic, E, _>(env, hash, &key, word, hint, &OldestGivesWay);
+    insert::<F::Embryonic, E, _>(env, hash, &key, word, hint, &OldestFlow::<F>(PhantomData));
+}
+
+/// As [`remember`], of a connection that is translated, by the entry with this number. One that has none is not
+/// remembered.
+#[inline(always)]
+fn remember_port<F: Family, E: Steps>(
+    env: &E,
+    key: &KeyOf<F::Flows>,
+    word: FlowWord,
+    hint: u32,
+    number: u32,
+) {
+    if let Some(entry) = F::entry(env, number) {
+        entry.set_client_ack(hint);
+    }
+    if let Some(mut embryo) = find::<F, E>(env, key) {
+        let (old, before) = (F::FlowSlots::hint(embryo.line, embryo.slot), embryo.word);
+        let changed = match number {
+            nat::NONE => bucket::free::<F::FlowSlots, _>(embryo.line, embryo.slot, before),
+            _ => embryo.change::<F::FlowSlots>(word.in_slot_of(before)),
+        };
+        if changed && number != nat::NONE {
+            F::FlowSlots::write_hint(embryo.line, embryo.slot, number);
+        }
+        env.freed::<F>(key, if changed { old } else { number });
+        return;
+    }
+    if number == nat::NONE {
+        return;
+    }
+    let hash = F::FlowSlots::hash(key, &env.settings().index_key);
+    let evict = OldestFlow::<F>(PhantomData);
+    match insert::<F::Embryonic, E, _>(env, hash, key, word, number, &evict) {
+        Inserted::New(_) => {}
+        // Another CPU has just remembered the same one.
+        Inserted::Existing(_) | Inserted::Busy | Inserted::Full => env.freed::<F>(key, number),
+    }
 }
 
 #[inline(always)]
@@ -177,7 +235,12 @@ pub fn promote<F: Family, E: Steps>(
         return env.place_unknown::<F>(segment, listener.0);
     };
     let word = embryo.word;
-    if make_flow::<F, E>(env, segment, listener, key, word) {
+    let number = F::FlowSlots::hint(embryo.line, embryo.slot);
+    let hint = if listener.nat() { number } else { segment.ack };
+    if make_flow::<F, E>(env, segment, listener, key, word, hint) {
+        if listener.nat() {
+            note_first_ack::<F, E>(env, number, segment.ack);
+        }
         bucket::free::<F::FlowSlots, _>(embryo.line, embryo.slot, word);
         return Decision::forward(word.backend(), Reason::Promoted);
     }
@@ -188,6 +251,14 @@ pub fn promote<F: Family, E: Steps>(
     Decision::forward(word.backend(), Reason::Embryonic)
 }
 
+/// From now on the hint in the entry of a translated flow is its client's ack.
+#[inline(always)]
+fn note_first_ack<F: Family, E: Env>(env: &E, number: u32, ack: u32) {
+    if let Some(entry) = F::entry(env, number) {
+        entry.set_client_ack(ack);
+    }
+}
+
 /// Holds the client's pin and writes the flow; whether the connection is tracked now.
 #[inline(always)]
 fn make_flow<F: Family, E: Steps>(
@@ -196,6 +267,7 @@ fn make_flow<F: Family, E: Steps>(
     listener: Listener<'_, E::Line>,
     key: &KeyOf<F::Flows>,
     embryo: FlowWord,
+    hint: u32,
 ) -> bool {
     let tcp = segment.proto == PROTO_TCP;
     let (gauge, limit, state) = if tcp {
@@ -214,7 +286,7 @@ fn make_flow<F: Family, E: Steps>(
         .with_counted(counted)
         .with_dport(embryo.dport())
         .with_seen(env.now().flow);
-    if env.record::<F>(key, word.bits(), segment.ack) {
+    if env.record::<F>(key, word.bits(), hint) {
         env.gauge(gauge, 1);
         env.transition(word.backend(), Transition::Opened);
         return true;
@@ -244,7 +316,7 @@ pub fn hold_pin<F: Family, E: Env>(
 
 /// Writes the flow: in place of an old one with the same key, or in a slot of its own.
 #[inline(always)]
-pub fn record<F: Family, E: Steps>(env: &E, key: &KeyOf<F::Flows>, word: u64, ack: u32) -> bool {
+pub fn record<F: Family, E: Steps>(env: &E, key: &KeyOf<F::Flows>, word: u64, hint: u32) -> bool {
     let word = FlowWord(word);
     let hash = F::FlowSlots::hash(key, &env.settings().index_key);
     if let Some(mut old) = bucket::find::<F::Flows, E>(env, hash, key) {
@@ -254,12 +326,14 @@ pub fn record<F: Family, E: Steps>(env: &E, key: &KeyOf<F::Flows>, word: u64, ac
         if made || !old.change::<F::FlowSlots>(word.in_slot_of(before)) {
             return false;
         }
-        F::FlowSlots::write_hint(old.line, old.slot, ack);
+        let given_up = F::FlowSlots::hint(old.line, old.slot);
+        F::FlowSlots::write_hint(old.line, old.slot, hint);
+        env.freed::<F>(key, given_up);
         env.ended::<F>(key, before, Transition::Expired);
         return true;
     }
     let evict = EvictFlows::<F>(PhantomData);
-    match insert::<F::Flows, E, _>(env, hash, key, word, ack, &evict) {
+    match insert::<F::Flows, E, _>(env, hash, key, word, hint, &evict) {
         Inserted::New(_) => true,
         Inserted::Existing(_) | Inserted::Busy => false,
         Inserted::Full => {

@@ -3,12 +3,14 @@
 use super::{
     answer,
     notice::{self, Notice},
+    rewrite::{self, Places},
     tunnel::{self, Inner},
 };
 use crate::{
-    env::Gauge,
+    checksum::ChecksumUpdate,
+    env::{Env, Gauge},
     hash::Hash,
-    packet::Packet,
+    packet::{Packet, View as _},
     parse::{IpHeader, ipv4, ipv6, transport::Segment},
     settings::{Settings, Sizes},
     table::{
@@ -17,7 +19,9 @@ use crate::{
         key::{FlowKey4, FlowKey6, FlowSlots4, FlowSlots6, PinKey4, PinKey6, PinSlots4, PinSlots6, Slots},
         line::Line,
         listener::{Listener, WideAddress, wide4},
+        nat::{self, Entry},
         pin::PinService,
+        way::Words,
         words::{FlowWord, PinWord},
     },
 };
@@ -116,10 +120,34 @@ pub trait Family: Copy + core::fmt::Debug {
     /// Writes it from `at` on; whether it fits.
     fn write_notice<P: Packet>(packet: &mut P, at: u32, message: &Self::NoticeWords) -> bool;
 
+    /// Ports of its translated flows.
+    const PORTS: TableId;
+    /// The address of these 16 bytes.
+    fn narrow(wide: WideAddress) -> Self::Address;
+    /// Bytes of the packet whose IP header is at `at`.
+    fn size<P: Packet>(packet: &P, at: u32) -> Option<u32>;
+    /// TTL or hop limit in the IP header at `at`; 0 if it is not there.
+    fn hops<P: Packet>(packet: &P, at: u32) -> u8;
+    /// An address as ways have it.
+    fn words(address: Self::Address) -> Words;
+    /// The address in these words.
+    fn of_words(words: Words) -> Self::Address;
+    /// The entry of a translated flow.
+    fn entry<E: Env>(env: &E, number: u32) -> Option<Entry<'_, E::Line>>;
+    /// Writes whose an entry is.
+    fn own<L: Line>(entry: Entry<'_, L>, client: Self::Address, sport: u16, listener: u16);
+    /// The client's address and port, and the listener's number, of an entry.
+    fn owner<L: Line>(entry: Entry<'_, L>) -> (Self::Address, u16, u16);
+    /// Where its addresses stand in an IP header.
+    const PLACES: Places;
+    /// Puts an address in another's place, at `at`: what that does to a sum.
+    fn put<P: Packet>(packet: &mut P, at: u32, new: Self::Address) -> Option<ChecksumUpdate>;
+
     /// What an outer header needs to know of the packet whose IP header is at `at`.
     fn inner<P: Packet>(packet: &P, at: u32) -> Option<Inner>;
-    /// Takes one off the TTL or hop limit in the IP header at `at`; whether it is there.
-    fn age<P: Packet>(packet: &mut P, at: u32) -> bool;
+    /// Takes one off the TTL or hop limit in the IP header at `at`, whose addresses have changed the sum so; whether it is
+    /// there.
+    fn age<P: Packet>(packet: &mut P, at: u32, addresses: ChecksumUpdate) -> bool;
 
     /// Reads an IP header.
     fn parse<P: Packet>(packet: &P, at: u32) -> Option<IpHeader<Self::Address>>;
@@ -185,9 +213,58 @@ impl Family for V4 {
         tunnel::inner4(packet, at)
     }
 
+    const PORTS: TableId = TableId::Ports4;
+    const PLACES: Places = Places { source: 12, destination: 16 };
+
     #[inline(always)]
-    fn age<P: Packet>(packet: &mut P, at: u32) -> bool {
-        tunnel::age4(packet, at)
+    fn size<P: Packet>(packet: &P, at: u32) -> Option<u32> {
+        Some(u32::from(packet.view::<20>(at)?.be16(2)))
+    }
+
+    #[inline(always)]
+    fn narrow([_, low]: WideAddress) -> u32 {
+        (low >> 32) as u32
+    }
+
+    #[inline(always)]
+    fn hops<P: Packet>(packet: &P, at: u32) -> u8 {
+        packet.view::<20>(at).map_or(0, |header| header.u8(8))
+    }
+
+    #[inline(always)]
+    fn words(address: u32) -> Words {
+        [address, 0, 0, 0]
+    }
+
+    #[inline(always)]
+    fn of_words(words: Words) -> u32 {
+        words[0]
+    }
+
+    #[inline(always)]
+    fn entry<E: Env>(env: &E, number: u32) -> Option<Entry<'_, E::Line>> {
+        nat::find4(env, number)
+    }
+
+    #[inline(always)]
+    fn own<L: Line>(entry: Entry<'_, L>, client: u32, sport: u16, listener: u16) {
+        entry.set_owner(u64::from(client) | u64::from(sport) << 32 | u64::from(listener) << 48);
+    }
+
+    #[inline(always)]
+    fn owner<L: Line>(entry: Entry<'_, L>) -> (u32, u16, u16) {
+        let owner = entry.owner();
+        (owner as u32, (owner >> 32) as u16, (owner >> 48) as u16)
+    }
+
+    #[inline(always)]
+    fn put<P: Packet>(packet: &mut P, at: u32, new: u32) -> Option<ChecksumUpdate> {
+        rewrite::put4(packet, at, new)
+    }
+
+    #[inline(always)]
+    fn age<P: Packet>(packet: &mut P, at: u32, addresses: ChecksumUpdate) -> bool {
+        rewrite::age4(packet, at, addresses)
     }
 
     #[inline(always)]
@@ -288,9 +365,59 @@ impl Family for V6 {
         tunnel::inner6(packet, at)
     }
 
+    const PORTS: TableId = TableId::Ports6;
+    const PLACES: Places = Places { source: 8, destination: 24 };
+
     #[inline(always)]
-    fn age<P: Packet>(packet: &mut P, at: u32) -> bool {
-        tunnel::age6(packet, at)
+    fn size<P: Packet>(packet: &P, at: u32) -> Option<u32> {
+        Some(40 + u32::from(packet.view::<40>(at)?.be16(4)))
+    }
+
+    #[inline(always)]
+    fn narrow([high, low]: WideAddress) -> [u64; 2] {
+        [high, low]
+    }
+
+    #[inline(always)]
+    fn hops<P: Packet>(packet: &P, at: u32) -> u8 {
+        packet.view::<40>(at).map_or(0, |header| header.u8(7))
+    }
+
+    #[inline(always)]
+    fn words([high, low]: [u64; 2]) -> Words {
+        [high as u32, (high >> 32) as u32, low as u32, (low >> 32) as u32]
+    }
+
+    #[inline(always)]
+    fn of_words([a, b, c, d]: Words) -> [u64; 2] {
+        [u64::from(a) | u64::from(b) << 32, u64::from(c) | u64::from(d) << 32]
+    }
+
+    #[inline(always)]
+    fn entry<E: Env>(env: &E, number: u32) -> Option<Entry<'_, E::Line>> {
+        nat::find6(env, number)
+    }
+
+    #[inline(always)]
+    fn own<L: Line>(entry: Entry<'_, L>, client: [u64; 2], sport: u16, listener: u16) {
+        entry.set_client6(client);
+        entry.set_owner(u64::from(sport) << 32 | u64::from(listener) << 48);
+    }
+
+    #[inline(always)]
+    fn owner<L: Line>(entry: Entry<'_, L>) -> ([u64; 2], u16, u16) {
+        let owner = entry.owner();
+        (entry.client6(), (owner >> 32) as u16, (owner >> 48) as u16)
+    }
+
+    #[inline(always)]
+    fn put<P: Packet>(packet: &mut P, at: u32, new: [u64; 2]) -> Option<ChecksumUpdate> {
+        rewrite::put6(packet, at, new)
+    }
+
+    #[inline(always)]
+    fn age<P: Packet>(packet: &mut P, at: u32, _addresses: ChecksumUpdate) -> bool {
+        rewrite::age6(packet, at)
     }
 
     #[inline(always)]

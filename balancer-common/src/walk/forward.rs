@@ -49,14 +49,7 @@ pub fn send<F: Family, E: Steps, P: Packet>(
     }
     if !hop.is_plain_at(ingress.line) {
         let verdict = env.by_way::<F, P>(packet, decision);
-        return match verdict.mtu() {
-            0 => verdict,
-            mtu if env.notice::<F, P>(packet, mtu) => {
-                env.count(Reason::TooBig);
-                Verdict::TX
-            }
-            _ => dropped(env, Reason::TooBigDropped),
-        };
+        return told::<F, E, P>(env, packet, verdict);
     }
     let bytes = packet.length();
     if !packet.store_macs(hop.mac(), ingress.mac) {
@@ -64,6 +57,19 @@ pub fn send<F: Family, E: Steps, P: Packet>(
     }
     env.forwarded(decision.backend(), decision.reason_index(), bytes);
     Verdict::TX
+}
+
+/// Tells a packet's sender if it was too big.
+#[inline(always)]
+pub(super) fn told<F: Family, E: Steps, P: Packet>(env: &E, packet: &mut P, verdict: Verdict) -> Verdict {
+    match verdict.mtu() {
+        0 => verdict,
+        mtu if env.notice::<F, P>(packet, mtu) => {
+            env.count(Reason::TooBig);
+            Verdict::TX
+        }
+        _ => dropped(env, Reason::TooBigDropped),
+    }
 }
 
 /// Sends a packet to a backend that is not reached by other MAC addresses alone: behind another interface, or in a

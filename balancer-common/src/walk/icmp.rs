@@ -29,6 +29,7 @@ fn reversed<A: Copy, P: Packet>(packet: &P, icmp: IpPayload, quoted: &IpHeader<A
         seq: 0,
         ack: 0,
         span: 0,
+        at: inner.at,
     })
 }
 

@@ -8,12 +8,14 @@ use crate::{
         transport::{Segment, TcpFlags},
     },
     reason::Reason,
+    state::Mode,
     table::{
         backend::{self, NextHop},
         bucket::{self, KeyOf, Place},
-        flow,
+        flow, hint,
         key::Slots,
         listener::Listener,
+        nat,
         words::{FlowState, FlowWord},
     },
 };
@@ -24,15 +26,15 @@ const TRIES: u32 = 3;
 /// A flow's slot.
 pub type FlowPlace<'a, L> = Place<'a, L, FlowWord>;
 
-/// The fast path: one packet more of a settled flow whose backend may serve, and that backend's next hop. `None` if
-/// there is more to it.
+/// The fast path: one packet more of a settled flow whose backend may serve, that backend's next hop, and what stands
+/// beside a flow that is translated. `None` if there is more to it.
 #[inline(always)]
 pub fn settled<F: Family, E: Env>(
     env: &E,
     segment: &Segment<F::Address>,
     listener: Listener<'_, E::Line>,
     mut place: FlowPlace<'_, E::Line>,
-) -> Option<(Decision, NextHop)> {
+) -> Option<(Decision, NextHop, u32)> {
     let word = place.word;
     let special = TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST;
     let steady = matches!(word.state(), FlowState::ESTABLISHED | FlowState::UDP);
@@ -51,19 +53,27 @@ pub fn settled<F: Family, E: Env>(
         // A refresh that another CPU's change beats is dropped: the next packet does it.
         place.change::<F::FlowSlots>(word.with_seen(now));
     }
-    note_ack::<F, E>(segment, &place);
-    Some((Decision::forward(word.backend(), Reason::Flow), hop))
+    let decision = Decision::forward(word.backend(), Reason::Flow);
+    if hop.mode() == Mode::Nat as u8 {
+        // Its ack is noted with the translation.
+        return Some((decision, hop, F::FlowSlots::hint(place.line, place.slot)));
+    }
+    if let Some(ack) = hint::advanced(segment, F::FlowSlots::hint(place.line, place.slot)) {
+        F::FlowSlots::write_hint(place.line, place.slot, ack);
+    }
+    Some((decision, hop, nat::NONE))
 }
 
-/// The client's ack is a hint for a later reset: written only when it advanced by less than 2^30.
+/// Notes the client's ack.
 #[inline(always)]
-pub(super) fn note_ack<F: Family, E: Env>(segment: &Segment<F::Address>, place: &FlowPlace<'_, E::Line>) {
-    if segment.proto != PROTO_TCP || !segment.flags.any(TcpFlags::ACK) {
-        return;
-    }
-    let advance = segment.ack.wrapping_sub(F::FlowSlots::hint(place.line, place.slot));
-    if advance != 0 && advance < 1 << 30 {
-        F::FlowSlots::write_hint(place.line, place.slot, segment.ack);
+pub(super) fn note_ack<F: Family, E: Env>(
+    env: &E,
+    segment: &Segment<F::Address>,
+    listener: Listener<'_, E::Line>,
+    place: &FlowPlace<'_, E::Line>,
+) {
+    if let Some(ack) = hint::advanced(segment, hint::read::<F, E>(env, listener, place)) {
+        hint::write::<F, E>(env, listener, place, ack);
     }
 }
 
@@ -95,7 +105,7 @@ pub fn unsteady<F: Family, E: Steps>(
     let Some(mut place) = bucket::find::<F::Flows, E>(env, hash, &key) else { return Decision::UNKNOWN };
     match act::<F, E>(env, segment, listener, &key, place.word) {
         Act::Unknown => Decision::UNKNOWN,
-        Act::Touch => touch::<F, E>(env, segment, &key, &mut place),
+        Act::Touch => touch::<F, E>(env, segment, listener, &key, &mut place),
         Act::Reroute => Decision::REROUTE,
         Act::Fail => Decision::FAIL,
         Act::SynOnFlow => Decision::forward(place.word.backend(), Reason::SynOnFlow),
@@ -140,16 +150,17 @@ pub fn act<F: Family, E: Env>(
 fn touch<F: Family, E: Steps>(
     env: &E,
     segment: &Segment<F::Address>,
+    listener: Listener<'_, E::Line>,
     key: &KeyOf<F::Flows>,
     place: &mut FlowPlace<'_, E::Line>,
 ) -> Decision {
     let now = env.now().flow;
     for _ in 0..TRIES {
         let old = place.word;
-        let new = next_word::<F, E>(segment, place, now);
+        let new = next_word::<F, E>(env, segment, listener, place, now);
         if new == old || place.change::<F::FlowSlots>(new) {
             if new != old {
-                crossed::<F, E>(env, segment, key, place, old, new);
+                crossed::<F, E>(env, segment, listener, key, place, old, new);
             }
             break;
         }
@@ -158,7 +169,7 @@ fn touch<F: Family, E: Steps>(
         }
     }
     if place.word.state() != FlowState::CLOSING {
-        note_ack::<F, E>(segment, place);
+        note_ack::<F, E>(env, segment, listener, place);
     }
     Decision::forward(place.word.backend(), Reason::Flow)
 }
@@ -166,7 +177,9 @@ fn touch<F: Family, E: Steps>(
 /// The word after this segment.
 #[inline(always)]
 fn next_word<F: Family, E: Env>(
+    env: &E,
     segment: &Segment<F::Address>,
+    listener: Listener<'_, E::Line>,
     place: &FlowPlace<'_, E::Line>,
     now: u16,
 ) -> FlowWord {
@@ -176,7 +189,9 @@ fn next_word<F: Family, E: Env>(
         FlowState::FRESH | FlowState::ESTABLISHED if ends => FlowState::CLOSING,
         // Only a packet at least one tick later shows that the handshake was no accident.
         FlowState::FRESH if old.seen() != now => FlowState::ESTABLISHED,
-        FlowState::CLOSING if !ends && revives::<F, E>(segment, place) => FlowState::ESTABLISHED,
+        FlowState::CLOSING if !ends && revives::<F, E>(env, segment, listener, place) => {
+            FlowState::ESTABLISHED
+        }
         same => same,
     };
     let live = !matches!(state, FlowState::CLOSING);
@@ -189,9 +204,14 @@ fn next_word<F: Family, E: Env>(
 /// Whether a segment without FIN or RST shows that a closing flow is alive: it lies beyond the end that the FIN
 /// announced (remembered in place of the ack), or so far before it that the FIN was not of this connection.
 #[inline(always)]
-fn revives<F: Family, E: Env>(segment: &Segment<F::Address>, place: &FlowPlace<'_, E::Line>) -> bool {
+fn revives<F: Family, E: Env>(
+    env: &E,
+    segment: &Segment<F::Address>,
+    listener: Listener<'_, E::Line>,
+    place: &FlowPlace<'_, E::Line>,
+) -> bool {
     let end = segment.seq.wrapping_add(segment.span);
-    let remembered = F::FlowSlots::hint(place.line, place.slot);
+    let remembered = hint::read::<F, E>(env, listener, place);
     let behind = remembered.wrapping_sub(end);
     behind >= 1 << 30
 }
@@ -201,6 +221,7 @@ fn revives<F: Family, E: Env>(segment: &Segment<F::Address>, place: &FlowPlace<'
 fn crossed<F: Family, E: Steps>(
     env: &E,
     segment: &Segment<F::Address>,
+    listener: Listener<'_, E::Line>,
     key: &KeyOf<F::Flows>,
     place: &FlowPlace<'_, E::Line>,
     old: FlowWord,
@@ -211,11 +232,11 @@ fn crossed<F: Family, E: Steps>(
     }
     if new.state() == FlowState::CLOSING && old.state() != FlowState::CLOSING {
         // From now on the hint is the end that the client announced.
-        F::FlowSlots::write_hint(place.line, place.slot, segment.seq.wrapping_add(segment.span));
+        hint::write::<F, E>(env, listener, place, segment.seq.wrapping_add(segment.span));
         env.ended::<F>(key, old, Transition::Closed);
     }
     if old.state() == FlowState::CLOSING && new.state() == FlowState::ESTABLISHED {
-        F::FlowSlots::write_hint(place.line, place.slot, segment.ack);
+        hint::write::<F, E>(env, listener, place, segment.ack);
         env.transition(new.backend(), Transition::Revived);
     }
 }
@@ -237,8 +258,23 @@ pub fn reroute<F: Family, E: Steps>(
     let hash = F::FlowSlots::hash(&key, &env.settings().index_key);
     if let Some(mut place) = bucket::find::<F::Flows, E>(env, hash, &key) {
         let old = place.word;
+        let number = match listener.nat() {
+            true => env.take_port::<F>(segment, listener.number(), backend),
+            false => 0,
+        };
+        if number == nat::NONE {
+            return Decision::answer(Reason::NatExhausted);
+        }
+        let hint = F::FlowSlots::hint(place.line, place.slot);
         let new = old.with_backend(backend).with_seen(env.now().flow).with_counted(false);
-        if place.change::<F::FlowSlots>(new) {
+        let moved = place.change::<F::FlowSlots>(new);
+        if listener.nat() {
+            if moved {
+                F::FlowSlots::write_hint(place.line, place.slot, number);
+            }
+            env.freed::<F>(&key, if moved { hint } else { number });
+        }
+        if moved {
             move_counts::<F, E>(env, listener, &key, &mut place, old);
         }
     }

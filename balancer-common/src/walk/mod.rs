@@ -4,7 +4,9 @@
 //! call it with a slice of bytes.
 
 pub mod answer;
+pub mod back;
 pub mod choose;
+pub mod clamp;
 pub mod decision;
 pub mod embryonic;
 pub mod family;
@@ -14,7 +16,9 @@ pub mod known;
 pub mod notice;
 pub mod place;
 pub mod reset;
+pub mod rewrite;
 pub mod steps;
+pub mod translate;
 pub mod tunnel;
 
 use crate::{
@@ -22,15 +26,17 @@ use crate::{
     parse::{
         IpHeader, PROTO_ICMP, PROTO_ICMPV6, PROTO_UDP, Refusal, ipv4, ipv6,
         link::{self, ETHERTYPE_IPV4, ETHERTYPE_IPV6},
-        transport::{self, Segment},
+        transport::{self, Segment, TcpFlags},
     },
     reason::Reason,
+    state::Mode,
     table::{
-        backend::NextHop,
+        backend::{self, NextHop},
         bucket,
         interface::{self, Interface},
         key::Slots,
         listener::{self, ListenerKey, Root, WideAddress},
+        nat,
     },
 };
 use decision::{Decision, Verdict};
@@ -93,25 +99,89 @@ fn segment<F: Family, E: Steps, P: Packet>(
         Err(refusal) => return refused(env, ingress.root, refusal, F::wide(ip.destination)),
     };
     match route::<F, E>(env, ingress.root, &segment) {
-        Route::Settled(decision, hop) => forward::send::<F, E, P>(env, packet, ingress, decision, hop),
-        Route::Decided(decision) if decision.answered() && segment.proto == PROTO_UDP => {
-            match env.notice::<F, P>(packet, 0) {
-                true => forward::answered(env, decision, true),
-                false => forward::dropped(env, Reason::NoBackend),
+        Route::Settled(decision, hop, entry) if hop.mode() == Mode::Nat as u8 => {
+            translated::<F, E, P>(env, packet, &segment, decision, entry)
+        }
+        Route::Settled(decision, hop, _) => forward::send::<F, E, P>(env, packet, ingress, decision, hop),
+        Route::Decided(Decision::PASS) if ingress.root.origins() => answer::<F, E, P>(env, packet, &segment),
+        Route::Decided(decision) if decision.answered() => refuse::<F, E, P>(env, packet, &segment, decision),
+        Route::Decided(decision) if decision.backend() == 0 => {
+            carry_out::<F, E, P>(env, packet, ingress, decision)
+        }
+        Route::Decided(decision) => {
+            if segment.flags.any(TcpFlags::SYN) {
+                env.clamp::<F, P>(packet, decision.backend());
             }
+            let hop = backend::next_hop(env, decision.backend());
+            if hop.mode() == Mode::Nat as u8 {
+                let entry = env.entry_of::<F>(&segment, decision.backend());
+                return translated::<F, E, P>(env, packet, &segment, decision, entry);
+            }
+            forward::send::<F, E, P>(env, packet, ingress, decision, hop)
         }
-        Route::Decided(decision) if decision.answered() => {
-            let done = env.reset::<F, P>(packet, &segment);
-            forward::answered(env, decision, done)
+    }
+}
+
+/// Sends a packet on to its backend, translated; refused if its connection has no entry.
+#[inline(always)]
+fn translated<F: Family, E: Steps, P: Packet>(
+    env: &E,
+    packet: &mut P,
+    segment: &Segment<F::Address>,
+    decision: Decision,
+    entry: u32,
+) -> Verdict {
+    if entry != nat::NONE {
+        let verdict = env.forth::<F, P>(packet, segment, decision, entry);
+        return forward::told::<F, E, P>(env, packet, verdict);
+    }
+    if segment.flags.any(TcpFlags::RST) {
+        return forward::dropped(env, Reason::NatStray);
+    }
+    refuse::<F, E, P>(env, packet, segment, Decision::answer(Reason::NatExhausted))
+}
+
+/// What is for no service: a backend's answer to a client, or nothing of ours.
+#[inline(always)]
+fn answer<F: Family, E: Steps, P: Packet>(env: &E, packet: &mut P, segment: &Segment<F::Address>) -> Verdict {
+    match env.answer_of::<F>(segment, packet.ingress()) {
+        back::answer::NONE => Verdict::PASS,
+        back::answer::STRAY => forward::dropped(env, Reason::NatStray),
+        back::answer::REFUSE => {
+            let done = env.reset::<F, P>(packet, segment);
+            forward::answered(env, Decision::answer(Reason::NatStrayReset), done)
         }
-        Route::Decided(decision) => carry_out::<F, E, P>(env, packet, ingress, decision),
+        entry => {
+            if segment.flags.any(TcpFlags::SYN) {
+                env.clamp_answer::<F, P>(packet, segment);
+            }
+            env.back::<F, P>(packet, segment, entry)
+        }
+    }
+}
+
+/// Answers in the place of a backend: a datagram by an ICMP message, a segment by a RST.
+#[inline(always)]
+fn refuse<F: Family, E: Steps, P: Packet>(
+    env: &E,
+    packet: &mut P,
+    segment: &Segment<F::Address>,
+    decision: Decision,
+) -> Verdict {
+    if segment.proto != PROTO_UDP {
+        let done = env.reset::<F, P>(packet, segment);
+        return forward::answered(env, decision, done);
+    }
+    match env.notice::<F, P>(packet, 0) {
+        true => forward::answered(env, decision, true),
+        false => forward::dropped(env, Reason::NoBackend),
     }
 }
 
 /// Where a segment goes.
 enum Route {
-    /// By the fast path: the next hop is known.
-    Settled(Decision, NextHop),
+    /// By the fast path: the next hop is known, and the entry if it is translated.
+    Settled(Decision, NextHop, u32),
     /// By any other.
     Decided(Decision),
 }
@@ -144,7 +214,7 @@ fn refused<E: Steps>(env: &E, root: Root, refusal: Refusal, destination: WideAdd
 #[inline(always)]
 pub fn decide<F: Family, E: Steps>(env: &E, segment: &Segment<F::Address>) -> Decision {
     match route::<F, E>(env, listener::root(env), segment) {
-        Route::Settled(decision, _) | Route::Decided(decision) => decision,
+        Route::Settled(decision, ..) | Route::Decided(decision) => decision,
     }
 }
 
@@ -159,8 +229,8 @@ fn route<F: Family, E: Steps>(env: &E, root: Root, segment: &Segment<F::Address>
     let key = F::numbered_key(segment, listener, number);
     let hash = F::FlowSlots::hash(&key, &env.settings().index_key);
     if let Some(place) = bucket::find::<F::Flows, E>(env, hash, &key) {
-        if let Some((decision, hop)) = known::settled::<F, E>(env, segment, listener, place) {
-            return Route::Settled(decision, hop);
+        if let Some((decision, hop, entry)) = known::settled::<F, E>(env, segment, listener, place) {
+            return Route::Settled(decision, hop, entry);
         }
         match env.unsteady::<F>(segment, listener.0) {
             Decision::UNKNOWN => {}

@@ -12,6 +12,7 @@ use crate::{
     table::{
         backend,
         bucket::{self, KeyOf, Place},
+        hint,
         key::Slots,
         listener::Listener,
         words::{FlowState, FlowWord},
@@ -33,21 +34,23 @@ pub fn fail<F: Family, E: Steps>(
     };
     if segment.flags.any(TcpFlags::RST) {
         let word = place.word;
+        let hint = F::FlowSlots::hint(place.line, place.slot);
         if bucket::free::<F::FlowSlots, _>(place.line, place.slot, word) {
             env.ended::<F>(&key, word, Transition::Closed);
+            env.freed::<F>(&key, hint);
         }
         return Decision::drop(Reason::ResetConfirmed);
     }
     if wait(env, hash, place.word) > 0 {
         // A closing flow's hint is the end that its client announced, which counts if the backend serves it again.
         if place.word.state() != FlowState::CLOSING {
-            known::note_ack::<F, E>(segment, &place);
+            known::note_ack::<F, E>(env, segment, listener, &place);
         }
         return Decision::drop(Reason::ResetWaiting);
     }
     cut::<F, E>(env, &key, &mut place);
     if segment.flags.any(TcpFlags::ACK) {
-        F::FlowSlots::write_hint(place.line, place.slot, segment.ack);
+        hint::write::<F, E>(env, listener, &place, segment.ack);
     }
     Decision::answer(Reason::Reset)
 }

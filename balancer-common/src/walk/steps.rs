@@ -5,11 +5,11 @@
 //! makes the difference between a load of milliseconds and one of seconds.
 
 use super::{
-    answer,
+    answer, back, clamp,
     decision::{Decision, Verdict},
     embryonic,
     family::Family,
-    forward, icmp, known, notice, place, reset,
+    forward, icmp, known, notice, place, reset, translate,
 };
 use crate::{
     env::{Env, Transition},
@@ -71,8 +71,14 @@ pub trait Steps: Env + Sized {
     }
 
     /// Remembers an embryonic connection to `backend`: see [`embryonic::remember`].
-    fn remember<F: Family>(&self, segment: &Segment<F::Address>, listener: &Self::Line, backend: u16) {
-        embryonic::remember::<F, Self>(self, segment, Listener(listener), backend);
+    fn remember<F: Family>(
+        &self,
+        segment: &Segment<F::Address>,
+        listener: &Self::Line,
+        backend: u16,
+        entry: u32,
+    ) {
+        embryonic::remember::<F, Self>(self, segment, Listener(listener), backend, entry);
     }
 
     /// Makes a flow of an embryonic connection: see [`embryonic::promote`].
@@ -93,6 +99,57 @@ pub trait Steps: Env + Sized {
     /// Counts the end of a flow: see [`flow::ended`].
     fn ended<F: Family>(&self, key: &KeyOf<F::Flows>, word: FlowWord, how: Transition) {
         flow::ended::<F, Self>(self, key, word, how);
+    }
+
+    /// Gives back the port of a flow whose slot is free: see [`flow::freed`].
+    fn freed<F: Family>(&self, key: &KeyOf<F::Flows>, hint: u32) {
+        flow::freed::<F, Self>(self, key, hint);
+    }
+
+    /// Takes a port for a connection, and writes whose it is: see [`translate::take_port`].
+    fn take_port<F: Family>(&self, segment: &Segment<F::Address>, listener: u16, backend: u16) -> u32 {
+        translate::take_port::<F, Self>(self, segment, listener, backend)
+    }
+
+    /// The entry of a packet's connection to a backend: see [`translate::entry_of`].
+    fn entry_of<F: Family>(&self, segment: &Segment<F::Address>, backend: u16) -> u32 {
+        translate::entry_of::<F, Self>(self, segment, backend)
+    }
+
+    /// Sends a packet on to its backend, translated: see [`translate::forth`].
+    fn forth<F: Family, P: Packet>(
+        &self,
+        packet: &mut P,
+        segment: &Segment<F::Address>,
+        decision: Decision,
+        entry: u32,
+    ) -> Verdict {
+        translate::forth::<F, Self, P>(self, packet, segment, decision, entry)
+    }
+
+    /// The entry of a backend's answer: see [`back::entry_of`].
+    fn answer_of<F: Family>(&self, segment: &Segment<F::Address>, ingress: u32) -> u32 {
+        back::entry_of::<F, Self>(self, segment, ingress)
+    }
+
+    /// Sends a backend's answer to its client: see [`back::back`].
+    fn back<F: Family, P: Packet>(
+        &self,
+        packet: &mut P,
+        segment: &Segment<F::Address>,
+        entry: u32,
+    ) -> Verdict {
+        back::back::<F, Self, P>(self, packet, segment, entry)
+    }
+
+    /// Bounds the segment size that a SYN announces: see [`clamp::clamp`].
+    fn clamp<F: Family, P: Packet>(&self, packet: &mut P, backend: u16) {
+        clamp::clamp::<F, Self, P>(self, packet, backend);
+    }
+
+    /// Bounds the segment size that a backend's SYN+ACK announces: see [`clamp::clamp_answer`].
+    fn clamp_answer<F: Family, P: Packet>(&self, packet: &mut P, segment: &Segment<F::Address>) {
+        clamp::clamp_answer::<F, Self, P>(self, packet, segment);
     }
 
     /// Takes a flow out of its client's pin: see [`flow::release_pin`].

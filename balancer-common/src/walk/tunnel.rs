@@ -99,27 +99,6 @@ pub(super) fn inner6<P: Packet>(packet: &P, at: u32) -> Option<Inner> {
     })
 }
 
-/// Takes one off the TTL of the IPv4 header at `at`; whether it is there.
-#[inline(always)]
-pub(super) fn age4<P: Packet>(packet: &mut P, at: u32) -> bool {
-    let Some(header) = packet.view::<20>(at) else { return false };
-    let (word, checksum) = (header.u32(8), header.be16(10));
-    let [ttl, proto, ..] = word.to_ne_bytes();
-    let old = u16::from_ne_bytes([ttl, proto]);
-    let new = u16::from_ne_bytes([ttl.wrapping_sub(1), proto]);
-    let sum = ChecksumUpdate::new(checksum.to_be()).remove_u16(old).add_u16(new).finish();
-    let ([a, b], [c, d]) = (new.to_ne_bytes(), sum.to_ne_bytes());
-    packet.store_words(at + 8, &[u32::from_ne_bytes([a, b, c, d])])
-}
-
-/// Takes one off the hop limit of the IPv6 header at `at`; whether it is there.
-#[inline(always)]
-pub(super) fn age6<P: Packet>(packet: &mut P, at: u32) -> bool {
-    let Some(header) = packet.view::<40>(at) else { return false };
-    let [a, b, next, hops] = header.u32(4).to_ne_bytes();
-    packet.store_words(at + 4, &[u32::from_ne_bytes([a, b, next, hops.wrapping_sub(1)])])
-}
-
 /// Bytes of the outer header.
 #[inline(always)]
 const fn outer_length(v6: bool) -> u32 {
@@ -148,7 +127,7 @@ pub fn wrap<F: Family, E: Env, P: Packet>(
     let Some((verdict, own)) = forward::egress(env, packet, way.hop()) else {
         return forward::dropped(env, Reason::TableError);
     };
-    let done = F::age(packet, link.next)
+    let done = F::age(packet, link.next, ChecksumUpdate::none())
         && grow(packet, bytes, link.next, outer, facts.v6() == F::IS_V4)
         && packet.store_macs(way.hop().mac(), own)
         && match facts.v6() {

@@ -100,7 +100,7 @@ fn is_bpffs(path: &Path) -> bool {
 /// Checks that every map has the entries and the entry size that these dimensions make.
 pub(super) fn check_shapes(directory: &Directory, dimensions: &Dimensions) -> Result<(), DataplaneError> {
     let tables = TableId::ALL.iter().map(|table| (table.name(), dimensions.lines(*table), LINE as u32));
-    let counters = per_cpu_maps().into_iter().zip([LINE as u32, 8]);
+    let counters = per_cpu_maps().into_iter().zip([LINE as u32, LINE as u32, 8]);
     for (name, expected, expected_bytes) in tables.chain(counters.map(|((name, n), bytes)| (name, n, bytes)))
     {
         let path = directory.map(name);

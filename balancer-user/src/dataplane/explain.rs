@@ -124,6 +124,7 @@ impl Dataplane {
             seq: 0,
             ack: 0,
             span: 1,
+            at: 0,
         };
         let key = ListenerKey { address: F::wide(segment.destination), port: to.port(), proto: proto as u8 };
         let root = listener::root(&self.tables);

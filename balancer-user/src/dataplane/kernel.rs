@@ -41,6 +41,7 @@ const SETTINGS: &str = "SETTINGS";
 /// Names of the per-CPU counters.
 const TRAFFIC: &str = "TRAFFIC";
 const REASONS: &str = "REASONS";
+const SIGNALS: &str = "SIGNALS";
 /// Name of the table of health checks by the datapath.
 const PROBES: &str = "PROBES";
 /// How far the two readings of the clock lie apart: 1 % of it is one jiffy at 1,000 Hz.
@@ -208,8 +209,8 @@ fn load(
 }
 
 /// Names and entries of the per-CPU counters.
-pub(super) fn per_cpu_maps() -> [(&'static str, u32); 2] {
-    [(TRAFFIC, MAX_BACKENDS), (REASONS, Reason::COUNT as u32)]
+pub(super) fn per_cpu_maps() -> [(&'static str, u32); 3] {
+    [(TRAFFIC, MAX_BACKENDS), (SIGNALS, MAX_BACKENDS), (REASONS, Reason::COUNT as u32)]
 }
 
 fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp, DataplaneError> {

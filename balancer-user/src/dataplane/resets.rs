@@ -5,7 +5,7 @@ use balancer_common::{
     table::{
         backend,
         bucket::{self, KeyOf, Place},
-        flow,
+        flow, hint,
         key::{FlowKey4, FlowKey6, Slots},
         line::HostLine,
         words::{FlowState, FlowWord},
@@ -131,11 +131,13 @@ impl Dataplane {
 
     fn ends_in<F: ResetFamily>(&self, key: &KeyOf<F::Flows>) -> Option<Ends> {
         let place = find::<F>(&self.tables, key).filter(|it| it.word.state() == FlowState::RESET)?;
-        let listener = listener(&self.tables, F::listener_of(key))?.key();
+        let line = listener(&self.tables, F::listener_of(key))?;
+        let ack = hint::read::<F, _>(&self.tables, line, &place);
+        let listener = line.key();
         let port = if listener.port == 0 { place.word.dport() } else { listener.port };
         let client = SocketAddr::new(F::address(F::client_of(key)), F::sport_of(key));
         let service = SocketAddr::new(super::listeners::address(&listener), port);
-        Some(Ends { client, service, ack: F::FlowSlots::hint(place.line, place.slot) })
+        Some(Ends { client, service, ack })
     }
 
     /// Forgets a flow that is reset; whether there was one.
@@ -149,7 +151,12 @@ impl Dataplane {
     fn give_up_in<F: ResetFamily>(&self, key: &KeyOf<F::Flows>) -> bool {
         let Some(place) = find::<F>(&self.tables, key) else { return false };
         let reset = place.word.state() == FlowState::RESET;
-        reset && bucket::free::<F::FlowSlots, _>(place.line, place.slot, place.word)
+        let hint = F::FlowSlots::hint(place.line, place.slot);
+        let freed = reset && bucket::free::<F::FlowSlots, _>(place.line, place.slot, place.word);
+        if freed {
+            flow::freed::<F, _>(&self.tables, key, hint);
+        }
+        freed
     }
 }
 

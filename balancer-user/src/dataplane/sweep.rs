@@ -99,6 +99,7 @@ fn sweep_flows<F: ResetFamily>(tables: &Tables, sweep: &mut Sweep) {
     let mut used = 0;
     for_each::<F::Flows>(tables, |line, slot, word: FlowWord| {
         let key = F::FlowSlots::key(line, slot, word);
+        let hint = F::FlowSlots::hint(line, slot);
         let over = EvictExpired::is_over::<F, _>(tables, &key, word);
         if over && resets::expire::<F>(tables, &key, word) {
             *sweep.expired.entry(word.backend()).or_default() += 1;
@@ -106,10 +107,12 @@ fn sweep_flows<F: ResetFamily>(tables: &Tables, sweep: &mut Sweep) {
             sweep.freed += 1;
         } else if over && bucket::free::<F::FlowSlots, _>(line, slot, word) {
             flow::ended::<F, _>(tables, &key, word, Transition::Expired);
+            flow::freed::<F, _>(tables, &key, hint);
             sweep.freed += 1;
             return true;
         } else if resets::is_stale(tables, word) && bucket::free::<F::FlowSlots, _>(line, slot, word) {
             flow::ended::<F, _>(tables, &key, word, Transition::Closed);
+            flow::freed::<F, _>(tables, &key, hint);
             sweep.freed += 1;
             return true;
         }
@@ -131,9 +134,11 @@ fn sweep_embryonic<F: Family>(tables: &Tables, sweep: &mut Sweep) {
     let mut used = 0;
     for_each::<F::Embryonic>(tables, |line, slot, word: FlowWord| {
         let key = F::FlowSlots::key(line, slot, word);
+        let hint = F::FlowSlots::hint(line, slot);
         if EvictExpired::is_over::<F, _>(tables, &key, word)
             && bucket::free::<F::FlowSlots, _>(line, slot, word)
         {
+            flow::freed::<F, _>(tables, &key, hint);
             return true;
         }
         used += 1;

@@ -3,7 +3,7 @@
 use super::{clock::Clock, counts};
 use crate::sys::Region;
 use balancer_common::{
-    env::{Env, Transition},
+    env::{Env, Signal, Transition},
     hash::HashKey,
     layout::{self, Dimensions},
     settings::{Settings, port_rest_shift},
@@ -129,6 +129,12 @@ impl Env for Tables {
     fn may_speak(&self) -> bool {
         false
     }
+
+    fn micros(&self) -> u32 {
+        0
+    }
+
+    fn signal(&self, _backend: u16, _signal: Signal, _amount: u64) {}
 
     fn forwarded(&self, _backend: u16, _reason: u32, _bytes: u32) {}
 

@@ -40,6 +40,7 @@ impl Dataplane {
             seq,
             ack: 1,
             span: u32::from(flags & (TcpFlags::SYN | TcpFlags::FIN) != 0),
+            at: 0,
         };
         let backend = walk::decide::<V4, _>(&self.tables, &segment).backend();
         (backend != 0).then_some(backend)

@@ -2,7 +2,7 @@
 
 use super::{BACKENDS, World};
 use balancer_common::{
-    env::{Env, Transition},
+    env::{Env, Signal, Transition},
     reason::Reason,
     settings::Settings,
     table::{TableId, line::Line},
@@ -114,6 +114,12 @@ impl<L: Line> Env for Cpu<L> {
         let count = &self.counts.transitions[usize::from(backend)][transition as usize];
         count.set(count.get() + 1);
     }
+
+    fn micros(&self) -> u32 {
+        0
+    }
+
+    fn signal(&self, _backend: u16, _signal: Signal, _amount: u64) {}
 
     fn forwarded(&self, _backend: u16, reason: u32, _bytes: u32) {
         self.count_index(reason);

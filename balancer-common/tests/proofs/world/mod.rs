@@ -299,6 +299,7 @@ pub(crate) trait Addresses: Family<Address: Send + 'static> {
             seq,
             ack: seq.wrapping_add(7),
             span: u32::from(flags & (TcpFlags::SYN | TcpFlags::FIN) != 0),
+            at: 0,
         }
     }
 
