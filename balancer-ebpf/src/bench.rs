@@ -45,9 +45,14 @@ use world::Kernel;
 static UNDER_TEST: ProgramArray<1> = ProgramArray::new();
 
 /// What the prologue writes: 12 bytes of MAC addresses (two words), then flows − 1 (a power of two less one), the
-/// source's offset in the frame (0: leave it alone), and a counter.
+/// source's offset in the frame (0: leave it alone), a counter, bytes that the program before put in front, and whether it
+/// changed the headers.
 #[btf_map]
 static PLAN: Array<[u64; 8], 1> = Array::new();
+
+/// The headers as they were: 64 bytes from the IP header on.
+#[btf_map]
+static HEADERS: Array<[u64; 8], 1> = Array::new();
 
 /// The twin's flows: source, source port and listener, destination port → word, ack, spare.
 #[btf_map]
@@ -63,10 +68,13 @@ const OUTER: usize = 20;
 pub(crate) fn prologue(ctx: XdpContext) -> u32 {
     let Some(plan) = PLAN.get_ptr_mut(0) else { return xdp_action::XDP_ABORTED };
     // SAFETY: one word of a map value that only this program and the benchmark use, one after the other.
-    let [low, high, mask, offset, counter, grown, ..] = unsafe { *plan };
+    let [low, high, mask, offset, counter, grown, changed, _] = unsafe { *plan };
     if grown != 0 {
-        // SAFETY: takes away what the encapsulating floor put in front of the frame before.
-        unsafe { bpf_xdp_adjust_head(ctx.ctx, OUTER as i32) };
+        // SAFETY: takes away what was put in front of the frame before.
+        unsafe { bpf_xdp_adjust_head(ctx.ctx, grown as i32) };
+    }
+    if changed != 0 && !restore(&XdpContext::new(ctx.ctx)) {
+        return xdp_action::XDP_ABORTED;
     }
     let mut frame = Frame::new(ctx.ctx);
     if !frame.store_macs(low, high) {
@@ -83,6 +91,18 @@ pub(crate) fn prologue(ctx: XdpContext) -> u32 {
     // SAFETY: does not return if there is a program under test.
     unsafe { UNDER_TEST.tail_call(&ctx, 0) };
     xdp_action::XDP_ABORTED
+}
+
+/// Puts the headers back; whether they fit.
+#[inline(always)]
+fn restore(ctx: &XdpContext) -> bool {
+    let (start, Some(headers)) = (ctx.data() + 14, HEADERS.get_ptr_mut(0)) else { return false };
+    if start + 64 > ctx.data_end() {
+        return false;
+    }
+    // SAFETY: 64 bytes within the frame, which is writable, and those of a map value.
+    unsafe { (start as *mut [u64; 8]).write_unaligned(*headers) };
+    true
 }
 
 /// Writes the four bytes of the source that tell flows apart; whether they fit.

@@ -137,7 +137,8 @@ impl Packet for Frame {
 
     #[inline(always)]
     fn store_u16(&mut self, at: u32, value: u16) -> bool {
-        let Some(place) = self.at::<u16>(at) else { return false };
+        // Anew, so that the compiler does not find the check superfluous where the verifier misses it.
+        let Some(place) = self.anew().at::<u16>(at) else { return false };
         // SAFETY: `at` has checked that the bytes lie within the frame, which is writable.
         unsafe { place.write_unaligned(value) };
         true

@@ -18,7 +18,7 @@ use balancer_common::{
         flow,
         key::{FlowKey4, FlowKey6},
         listener::Listener,
-        nat,
+        nat, ports,
         words::FlowWord,
     },
     walk::{
@@ -95,7 +95,7 @@ by_segment! { V6, Address6:
 }
 
 macro_rules! others {
-    ($family:ty, $address:ty, $key:ty, $icmp:ident, $reset:ident, $notice:ident, $way:ident, $remember:ident, $record:ident, $hold:ident, $ended:ident, $freed:ident, $take_port:ident, $entry_of:ident, $forth:ident, $back:ident, $answer_of:ident, $clamp_answer:ident, $clamp:ident, $release:ident) => {
+    ($family:ty, $address:ty, $key:ty, $icmp:ident, $reset:ident, $notice:ident, $way:ident, $remember:ident, $record:ident, $hold:ident, $ended:ident, $freed:ident, $take_port:ident, $take_in:ident, $entry_of:ident, $forth:ident, $back:ident, $answer_of:ident, $clamp_answer:ident, $clamp:ident, $release:ident) => {
         #[unsafe(no_mangle)]
         #[inline(never)]
         extern "C" fn $icmp(context: *mut xdp_md) -> u32 {
@@ -189,6 +189,12 @@ macro_rules! others {
 
         #[unsafe(no_mangle)]
         #[inline(never)]
+        extern "C" fn $take_in(word: u32, from: u32) -> u32 {
+            ports::take_in(&Kernel, <$family>::PORTS, word, from).unwrap_or(nat::NONE)
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
         extern "C" fn $entry_of(segment: *const Segment<$address>, backend: u32) -> u32 {
             // SAFETY: the caller's segment, on its stack.
             unsafe { segment.as_ref() }.map_or(nat::NONE, |segment| {
@@ -239,8 +245,8 @@ macro_rules! others {
 
         #[unsafe(no_mangle)]
         #[inline(never)]
-        extern "C" fn $clamp(context: *mut xdp_md, backend: u32) -> u32 {
-            clamp::clamp::<$family, Kernel, Frame>(&Kernel, &mut Frame::new(context), backend as u16);
+        extern "C" fn $clamp(context: *mut xdp_md, at: u32, backend: u32) -> u32 {
+            clamp::clamp::<$family, Kernel, Frame>(&Kernel, &mut Frame::new(context), at, backend as u16);
             0
         }
 
@@ -270,6 +276,7 @@ others!(
     ended4,
     freed4,
     take_port4,
+    take_in4,
     entry_of4,
     forth4,
     back4,
@@ -292,6 +299,7 @@ others!(
     ended6,
     freed6,
     take_port6,
+    take_in6,
     entry_of6,
     forth6,
     back6,
@@ -420,6 +428,11 @@ impl Steps for Kernel {
     }
 
     #[inline(always)]
+    fn take_in<F: Family>(&self, word: u32, from: u32) -> u32 {
+        if F::IS_V4 { take_in4(word, from) } else { take_in6(word, from) }
+    }
+
+    #[inline(always)]
     fn entry_of<F: Family>(&self, segment: &Segment<F::Address>, backend: u16) -> u32 {
         call!(F: entry_of4 or entry_of6 (segment, u32::from(backend)))
     }
@@ -468,12 +481,12 @@ impl Steps for Kernel {
     }
 
     #[inline(always)]
-    fn clamp<F: Family, P: Packet>(&self, packet: &mut P, backend: u16) {
+    fn clamp<F: Family, P: Packet>(&self, packet: &mut P, at: u32, backend: u16) {
         let (context, backend) = (context(packet), u32::from(backend));
         if F::IS_V4 {
-            clamp4(context, backend)
+            clamp4(context, at, backend)
         } else {
-            clamp6(context, backend)
+            clamp6(context, at, backend)
         };
     }
 

@@ -13,6 +13,12 @@ const PEER: [u8; 6] = [2, 0, 0, 0, 0, 0xee];
 pub(crate) const VIP4: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 /// Service address.
 pub(crate) const VIP6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x10);
+/// Service address of the backends that are reached in a tunnel.
+pub(crate) const VIP_TUNNEL: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 11);
+/// Service address of the backends that are reached by address translation.
+pub(crate) const VIP_NAT: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 12);
+/// Service address of the same.
+pub(crate) const VIP6_NAT: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x12);
 /// Port of every listener.
 pub(crate) const PORT: u16 = 443;
 /// Client port of every flow.
@@ -52,6 +58,24 @@ pub(crate) fn frame(vip: IpAddr, kind: Kind, client: u32) -> Vec<u8> {
         Kind::Data => ip.tcp(SPORT, PORT, 1001, 64_000).ack(5000).write(&mut out, &PAYLOAD),
     };
     written.expect("a Vec takes every frame");
+    out
+}
+
+/// What the backend answers that has got this TCP frame, without options.
+pub(crate) fn answer(frame: &[u8]) -> Vec<u8> {
+    let headers = etherparse::PacketHeaders::from_ethernet_slice(frame).expect("a frame of the walk");
+    let Some(etherparse::TransportHeader::Tcp(tcp)) = headers.transport else {
+        panic!("no TCP: {frame:02x?}")
+    };
+    let ethernet = PacketBuilder::ethernet2(PEER, OWN);
+    let ip = match headers.net {
+        Some(etherparse::NetHeaders::Ipv4(ip, _)) => ethernet.ipv4(ip.destination, ip.source, 64),
+        Some(etherparse::NetHeaders::Ipv6(ip, _)) => ethernet.ipv6(ip.destination, ip.source, 64),
+        _ => panic!("no IP: {frame:02x?}"),
+    };
+    let builder = ip.tcp(tcp.destination_port, tcp.source_port, 5000, 64_000).ack(1065);
+    let mut out = Vec::new();
+    builder.write(&mut out, &PAYLOAD).expect("a Vec takes every frame");
     out
 }
 

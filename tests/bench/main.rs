@@ -43,7 +43,7 @@ fn main() -> Result<()> {
     let wanted = |name: &str| {
         name == "floor" || args.filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()))
     };
-    let scenarios: Vec<_> = scenario::all().into_iter().filter(|one| wanted(&one.name)).collect();
+    let scenarios: Vec<_> = scenario::all(&mut world).into_iter().filter(|one| wanted(&one.name)).collect();
     let mut samples = vec![Vec::new(); scenarios.len()];
     for run in 0..args.runs {
         for (scenario, samples) in scenarios.iter().zip(&mut samples) {

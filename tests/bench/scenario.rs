@@ -5,7 +5,9 @@ use std::{net::IpAddr, thread::sleep, time::Duration};
 use anyhow::{Result, ensure};
 
 use crate::{
-    frames::{INGRESS, Kind, SOURCE4, SOURCE6, VIP4, VIP6, arp, frame},
+    frames::{
+        INGRESS, Kind, SOURCE4, SOURCE6, VIP_NAT, VIP_TUNNEL, VIP4, VIP6, VIP6_NAT, answer, arp, frame,
+    },
     world::{FLOWS, Plan, World},
 };
 
@@ -14,6 +16,8 @@ const PASS: u32 = 2;
 const TX: u32 = 3;
 /// Clients behind those that have flows: they are new, or only pinned.
 const STRANGERS: u32 = 1 << 22;
+/// Flows of each service that is not `l2dsr`.
+const OTHERS: u32 = 1 << 14;
 /// Handshakes that are completed in one run of `tcp-v4-promote`.
 const PROMOTIONS: u32 = 16_384;
 
@@ -37,7 +41,7 @@ pub(crate) struct Scenario {
 }
 
 /// All scenarios, the floors first.
-pub(crate) fn all() -> Vec<Scenario> {
+pub(crate) fn all(world: &mut World) -> Vec<Scenario> {
     let hit4 = frame(VIP4.into(), Kind::Data, 0);
     let base = |name: &str, program, frame: &[u8], verdict| Scenario {
         name: name.to_owned(),
@@ -50,7 +54,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     };
     let mut scenarios = vec![base("floor", "floor", &hit4, TX)];
     let outer = base("floor-outer-header", "floor_outer", &hit4, TX);
-    scenarios.push(Scenario { plan: Plan { grown: true, ..Plan::default() }, ..outer });
+    scenarios.push(Scenario { plan: Plan { grown: 20, ..Plan::default() }, ..outer });
     let hit6 = frame(VIP6.into(), Kind::Data, 0);
     let datagram = frame(VIP4.into(), Kind::Datagram, 0);
     for (name, program, frame, offset) in [
@@ -67,6 +71,23 @@ pub(crate) fn all() -> Vec<Scenario> {
             one.plan = Plan { flows, offset: if flows == 1 { 0 } else { offset }, ..Plan::default() };
             scenarios.push(one);
         }
+    }
+    for (name, vip, offset, grown) in [
+        ("tcp-v4-ipip-hit", VIP_TUNNEL.into(), SOURCE4, 20),
+        ("tcp-v4-nat-hit", VIP_NAT.into(), SOURCE4, 0),
+        ("tcp-v6-nat-hit", VIP6_NAT.into(), SOURCE6, 0),
+    ] {
+        for (flows, word) in [(1, "1"), (OTHERS, "16k")] {
+            let mut one = base(&format!("{name}/{word}"), "balancer", &frame(vip, Kind::Data, 0), TX);
+            let offset = if flows == 1 { 0 } else { offset };
+            one.plan = Plan { flows, offset, grown, changed: true, ..Plan::default() };
+            scenarios.push(one);
+        }
+    }
+    for (name, vip) in [("tcp-v4-nat-back", IpAddr::from(VIP_NAT)), ("tcp-v6-nat-back", VIP6_NAT.into())] {
+        let answer = answer(&translated(world, vip));
+        let plan = Plan { changed: true, ..Plan::default() };
+        scenarios.push(Scenario { plan, ..base(name, "balancer", &answer, TX) });
     }
     let syn = frame(VIP4.into(), Kind::Syn, 0);
     let pinned = base("tcp-v4-syn-pinned", "balancer", &syn, TX);
@@ -102,13 +123,27 @@ pub(crate) fn prepare(world: &mut World) -> Result<()> {
         send(world, clients.clone(), VIP4.into(), &[Kind::Data]);
         send(world, clients, VIP6.into(), &[Kind::Data]);
     }
+    for vip in [VIP_TUNNEL.into(), VIP_NAT.into(), VIP6_NAT.into()] {
+        send(world, 0..OTHERS, vip, &[Kind::Syn, Kind::Ack]);
+    }
+    sleep(Duration::from_secs(6));
+    for vip in [VIP_TUNNEL.into(), VIP_NAT.into(), VIP6_NAT.into()] {
+        send(world, 0..OTHERS, vip, &[Kind::Data]);
+    }
     send(world, 0..1 << 16, VIP4.into(), &[Kind::Datagram; 3]);
     let sweep = world.plane().sweep();
     let live: u64 = sweep.live.values().sum();
-    let wanted = u64::from(2 * FLOWS + (1 << 16));
+    let wanted = u64::from(2 * FLOWS + (1 << 16) + 3 * OTHERS);
     ensure!(live * 1000 >= wanted * 999, "{live} of {wanted} flows are tracked");
     eprintln!("{live} of {wanted} flows are tracked");
     world.fill_twin(FLOWS)
+}
+
+/// What the backend gets of the first client's data.
+fn translated(world: &mut World, vip: IpAddr) -> Vec<u8> {
+    let mut data = frame(vip, Kind::Data, 0);
+    world.plane().walk(&mut data, INGRESS);
+    data
 }
 
 fn send(world: &mut World, clients: std::ops::Range<u32>, vip: IpAddr, kinds: &[Kind]) {

@@ -15,19 +15,25 @@ use balancer_common::{
     table::{
         TableId,
         backend::{BackendState, MAX_BACKENDS, NextHop},
-        listener::{Echo, ListenerEntry, ListenerKey, TimeoutTicks},
+        listener::{Echo, ListenerEntry, ListenerKey, TimeoutTicks, wide4},
+        origin::{self, OriginEntry},
+        ports::{Block, PORTS_A_WORD},
+        way::{Sources, Way},
         words::{FlowState, FlowWord},
     },
 };
 use balancer_user::dataplane::{Dataplane, OpenOptions};
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-use crate::frames::{INGRESS, OWN, PORT, VIP4, VIP6, wide};
+use crate::frames::{INGRESS, OWN, PORT, VIP_NAT, VIP_TUNNEL, VIP4, VIP6, VIP6_NAT, wide};
 
 /// Flows and pins that the tables are made for.
 pub(crate) const FLOWS: u32 = 1 << 20;
 const BACKENDS: u16 = 8;
-const SERVICE: u16 = 1;
+/// Bits of a source address that may be anything.
+const HOST_BITS: u8 = 2;
+/// Words of ports of a source address.
+const WORDS: u32 = 496;
 const SEED: [u8; 16] = [7; 16];
 /// Entries of translated flows, each family.
 const NAT: u32 = 1 << 20;
@@ -49,8 +55,10 @@ pub(crate) struct Plan {
     pub(crate) offset: u32,
     /// Number of the first run's flow.
     pub(crate) first: u32,
-    /// The program under test grows the frame.
-    pub(crate) grown: bool,
+    /// Bytes that the program under test puts in front of the frame.
+    pub(crate) grown: u32,
+    /// The program under test changes the headers.
+    pub(crate) changed: bool,
 }
 
 impl World {
@@ -60,7 +68,7 @@ impl World {
         let dimensions = Dimensions {
             flows: FLOWS,
             pins: FLOWS,
-            maglev_lines: maglev_pool(std::iter::once(MAGLEV)),
+            maglev_lines: maglev_pool([MAGLEV; 3].into_iter()),
             nat4: NAT,
             nat6: NAT,
         };
@@ -105,6 +113,11 @@ impl World {
         words[3] = u64::from(plan.offset);
         words[4] = u64::from(plan.first);
         words[5] = u64::from(plan.grown);
+        words[6] = u64::from(plan.changed);
+        let headers: [u8; 64] = std::array::from_fn(|at| frame.get(14 + at).copied().unwrap_or_default());
+        let mut map: Array<&mut MapData, [u64; 8]> =
+            self.tools.map_mut("HEADERS").context("no HEADERS")?.try_into()?;
+        map.set(0, bytemuck::cast::<_, [u64; 8]>(headers), 0)?;
         let mut map: Array<&mut MapData, [u64; 8]> =
             self.tools.map_mut("PLAN").context("no PLAN")?.try_into()?;
         map.set(0, words, 0)?;
@@ -146,7 +159,9 @@ fn load_tools(object: &[u8], plane: &Dataplane, directory: &std::path::Path) -> 
         loader.map_max_entries(table.name(), dimensions.lines(*table));
         loader.map_pin_path(table.name(), maps.join(table.name()));
     }
-    for (name, entries) in [("TRAFFIC", MAX_BACKENDS), ("REASONS", Reason::COUNT as u32)] {
+    for (name, entries) in
+        [("TRAFFIC", MAX_BACKENDS), ("SIGNALS", MAX_BACKENDS), ("REASONS", Reason::COUNT as u32)]
+    {
         loader.map_max_entries(name, entries);
         loader.map_pin_path(name, maps.join(name));
     }
@@ -161,12 +176,31 @@ fn load_tools(object: &[u8], plane: &Dataplane, directory: &std::path::Path) -> 
 }
 
 fn fill(plane: &mut Dataplane) -> Result<()> {
+    plane.set_interfaces(&[(INGRESS, OWN)])?;
+    let listeners = [
+        entry(plane, 1, PLAIN, VIP4.into(), Proto::Tcp),
+        entry(plane, 2, PLAIN, VIP4.into(), Proto::Udp),
+        entry(plane, 3, PLAIN, VIP6.into(), Proto::Tcp),
+        entry(plane, 4, TUNNELLED, VIP_TUNNEL.into(), Proto::Tcp),
+        entry(plane, 5, TRANSLATED, VIP_NAT.into(), Proto::Tcp),
+        entry(plane, 6, TRANSLATED, VIP6_NAT.into(), Proto::Tcp),
+    ];
+    let mut origins = Vec::new();
+    for service in [PLAIN, TUNNELLED, TRANSLATED] {
+        plane.set_service(service.number, u64::from(service.number), listeners[0].affinity_timeout);
+        service.fill(plane)?;
+        origins.extend((service.mode == Mode::Nat).then(|| service.origins()).into_iter().flatten());
+    }
+    Ok(plane.set_listeners(&listeners, &origins)?)
+}
+
+fn entry(plane: &Dataplane, listener: u16, service: Service, address: IpAddr, proto: Proto) -> ListenerEntry {
     let clock = plane.clock();
     let seconds = |s| clock.flow_ticks(Duration::from_secs(s));
-    let entry = |listener, address: IpAddr, proto: Proto| ListenerEntry {
+    ListenerEntry {
         key: ListenerKey { address: wide(address), port: PORT, proto: proto as u8 },
         listener,
-        service: SERVICE,
+        service: service.number,
         by: AffinityBy::Client,
         salt: 1,
         maglev_size: MAGLEV,
@@ -181,34 +215,96 @@ fn fill(plane: &mut Dataplane) -> Result<()> {
         },
         on_none: OnNone::Drop,
         on_expire: OnExpire::Forget,
-        nat: false,
+        nat: service.mode == Mode::Nat,
         echo: Echo::Pass,
-    };
-    let listeners = [
-        entry(1, VIP4.into(), Proto::Tcp),
-        entry(2, VIP4.into(), Proto::Udp),
-        entry(3, VIP6.into(), Proto::Tcp),
-    ];
-    plane.set_interfaces(&[(INGRESS, OWN)])?;
-    let line = plane.interface_line(INGRESS).context("the interface has no line")?;
-    plane.set_service(SERVICE, 99, listeners[0].affinity_timeout);
-    let state = BackendState {
-        serving: Serving(Serving::FLOWS | Serving::PINNED | Serving::NEW),
-        admin: Admin::Ready,
-        health: Health::Up,
-        mode: Mode::L2dsr,
-        service: SERVICE,
-    };
-    let names: Vec<String> = (1..=BACKENDS).map(|number| format!("backend-{number}")).collect();
-    let entrants: Vec<Entrant<'_>> =
-        names.iter().zip(1..).map(|(name, number)| Entrant { name, number, weight: 1 }).collect();
-    for number in 1..=BACKENDS {
-        plane.set_next_hop(number, NextHop::new([2, 0, 0, 0, 1, number as u8], line));
-        plane.set_backend(number, u64::from(number), state);
     }
-    let mut slots = vec![0; MAGLEV as usize];
-    maglev::fill(&mut slots, &mut vec![Walk::default(); names.len()], &entrants, &SEED);
-    plane.set_maglev(SERVICE, &slots)?;
-    plane.set_listeners(&listeners, &[])?;
-    Ok(())
+}
+
+/// A service with [`BACKENDS`] backends, whose numbers begin at 1, 9, 17.
+#[derive(Clone, Copy)]
+struct Service {
+    number: u16,
+    mode: Mode,
+}
+
+const PLAIN: Service = Service { number: 1, mode: Mode::L2dsr };
+const TUNNELLED: Service = Service { number: 2, mode: Mode::Ipip };
+const TRANSLATED: Service = Service { number: 3, mode: Mode::Nat };
+
+impl Service {
+    fn backends(self) -> impl Iterator<Item = u16> {
+        (1..=BACKENDS).map(move |n| (self.number - 1) * BACKENDS + n)
+    }
+
+    /// An address of a backend, or the first of the sources.
+    fn address(number: u16, v4: bool) -> [u32; 4] {
+        match v4 {
+            true => [u32::from_ne_bytes([10, 0, 1, number as u8]), 0, 0, 0],
+            false => bytemuck::cast([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, number as u8]),
+        }
+    }
+
+    fn sources(v4: bool) -> Sources {
+        Sources { first: Self::address(0, v4), host_bits: HOST_BITS }
+    }
+
+    fn block(self, number: u16) -> Block {
+        let place = u32::from((number - 1) % BACKENDS);
+        Block { base: place * (WORDS << HOST_BITS) * PORTS_A_WORD, first: 1024, words: WORDS as u16 }
+    }
+
+    fn origins(self) -> impl Iterator<Item = OriginEntry> {
+        self.backends().flat_map(move |number| {
+            [true, false].map(|v4| OriginEntry {
+                key: origin::key(origin_address(Self::address(number, v4), v4), PORT, Proto::Tcp as u8),
+                sources: Self::sources(v4),
+                block: self.block(number),
+                kept: [0; 4],
+                mss: 0,
+            })
+        })
+    }
+
+    fn fill(self, plane: &mut Dataplane) -> Result<()> {
+        let line = plane.interface_line(INGRESS).context("the interface has no line")?;
+        let state = BackendState {
+            serving: Serving(Serving::FLOWS | Serving::PINNED | Serving::NEW),
+            admin: Admin::Ready,
+            health: Health::Up,
+            mode: self.mode,
+            service: self.number,
+        };
+        for number in self.backends() {
+            let hop = NextHop::new([2, 0, 0, 0, 1, number as u8], line).by(self.mode);
+            for v4 in [true, false] {
+                let way = Way {
+                    sources: Self::sources(v4),
+                    destination: Self::address(number, v4),
+                    v6: !v4,
+                    port: PORT,
+                    mtu: 1500,
+                    block: self.block(number),
+                    hop,
+                    ..Way::default()
+                };
+                plane.set_way(number, v4, &way)?;
+            }
+            plane.set_next_hop(number, hop);
+            plane.set_backend(number, u64::from(number), state);
+        }
+        let names: Vec<String> = self.backends().map(|number| format!("backend-{number}")).collect();
+        let entrants: Vec<Entrant<'_>> = names
+            .iter()
+            .zip(self.backends())
+            .map(|(name, number)| Entrant { name, number, weight: 1 })
+            .collect();
+        let mut slots = vec![0; MAGLEV as usize];
+        maglev::fill(&mut slots, &mut vec![Walk::default(); names.len()], &entrants, &SEED);
+        Ok(plane.set_maglev(self.number, &slots)?)
+    }
+}
+
+const fn origin_address(words: [u32; 4], v4: bool) -> [u64; 2] {
+    let [a, b, c, d] = words;
+    if v4 { wide4(a) } else { [a as u64 | (b as u64) << 32, c as u64 | (d as u64) << 32] }
 }

@@ -12,8 +12,11 @@ use balancer_common::{
     serve::Serving,
     state::{Admin, AffinityBy, Health, Mode, OnExpire, OnNone, Proto},
     table::{
+        TableId,
         backend::{BackendState, NextHop},
         listener::{Echo, ListenerEntry, ListenerKey, TimeoutTicks, wide4},
+        origin::OriginEntry,
+        ports::Use,
         way::Way,
     },
 };
@@ -91,6 +94,7 @@ pub(crate) struct Fixture {
     plane: Option<Dataplane>,
     directory: PathBuf,
     listeners: Vec<ListenerEntry>,
+    origins: Vec<OriginEntry>,
     counted: Vec<(Reason, u64)>,
 }
 
@@ -121,7 +125,8 @@ impl Fixture {
         };
         let options = OpenOptions { bpffs: directory.clone(), dimensions, hash_seed: SEED };
         // Made first: the maps are taken away even if the kernel refuses the program.
-        let mut fixture = Self { plane: None, directory, listeners: Vec::new(), counted: Vec::new() };
+        let mut fixture =
+            Self { plane: None, directory, listeners: Vec::new(), origins: Vec::new(), counted: Vec::new() };
         fixture.plane = Some(Dataplane::open(&options).context("loading the program")?);
         fixture.fill(by)?;
         Ok(fixture)
@@ -156,8 +161,8 @@ impl Fixture {
         ];
         self.listeners = (1..).zip(keys).map(|(number, key)| self.listener(number, by, key)).collect();
         self.counted = self.plane().reasons();
-        let listeners = self.listeners.clone();
-        Ok(self.plane().set_listeners(&listeners, &[])?)
+        let (listeners, origins) = (self.listeners.clone(), self.origins.clone());
+        Ok(self.plane().set_listeners(&listeners, &origins)?)
     }
 
     fn listener(&mut self, listener: u16, by: AffinityBy, key: ListenerKey) -> ListenerEntry {
@@ -192,8 +197,8 @@ impl Fixture {
         let number = self.listeners.len() as u16 + 1;
         let entry = self.listener(number, AffinityBy::Client, key4(address, port, Proto::Tcp));
         self.listeners.push(entry);
-        let listeners = self.listeners.clone();
-        self.plane().set_listeners(&listeners, &[])?;
+        let (listeners, origins) = (self.listeners.clone(), self.origins.clone());
+        self.plane().set_listeners(&listeners, &origins)?;
         Ok(number)
     }
 
@@ -237,11 +242,17 @@ impl Fixture {
         Ok(self.plane().set_maglev(SERVICE, &slots)?)
     }
 
+    /// Knows these origins of answers.
+    pub(crate) fn know(&mut self, origins: Vec<OriginEntry>) -> Result<()> {
+        self.origins = origins;
+        self.amend(|_| {})
+    }
+
     /// Changes every listener.
     pub(crate) fn amend(&mut self, change: impl Fn(&mut ListenerEntry)) -> Result<()> {
         self.listeners.iter_mut().for_each(change);
-        let listeners = self.listeners.clone();
-        Ok(self.plane().set_listeners(&listeners, &[])?)
+        let (listeners, origins) = (self.listeners.clone(), self.origins.clone());
+        Ok(self.plane().set_listeners(&listeners, &origins)?)
     }
 
     /// Runs the program on a frame.
@@ -271,7 +282,9 @@ impl Fixture {
         let [reason] = run.reasons[..] else { anyhow::bail!("counted as {:?}", run.reasons) };
         match run.verdict {
             DROP => Ok(Outcome::Drop(reason)),
-            TX if reason == Reason::NoBackendUnreachable => {
+            TX if reason == Reason::NoBackendUnreachable
+                || reason == Reason::NatExhausted && is_udp(frame) =>
+            {
                 is_unreachable_to(&run.frame, frame).map_err(anyhow::Error::msg)?;
                 Ok(Outcome::Unreachable)
             }
@@ -317,6 +330,17 @@ impl Fixture {
         self.plane().flows(&FlowFilter::default(), 10_000)
     }
 
+    /// The use of a word of ports.
+    pub(crate) fn ports(&self, table: TableId, word: u32) -> Use {
+        self.plane.as_ref().expect("there from `with` to `drop`").ports(table, word)
+    }
+
+    /// Embryonic flows of v4 clients.
+    pub(crate) fn embryonic4(&mut self) -> u64 {
+        let sweep = self.plane().sweep();
+        sweep.entries.iter().find(|(table, ..)| *table == TableId::Embryonic4).map_or(0, |(_, used, _)| *used)
+    }
+
     /// All pins.
     pub(crate) fn pins(&mut self) -> Vec<PinRow> {
         self.plane().pins(&PinFilter::default(), 10_000)
@@ -337,6 +361,12 @@ impl Drop for Fixture {
             eprintln!("{}: {error}", self.directory.display());
         }
     }
+}
+
+/// Whether an untagged frame without IP options or extensions carries a datagram.
+fn is_udp(frame: &[u8]) -> bool {
+    let at = if frame[12..14] == [8, 0] { 23 } else { 20 };
+    frame[at] == 17
 }
 
 /// MAC address of a backend.

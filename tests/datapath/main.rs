@@ -10,6 +10,8 @@ mod frames;
 mod full;
 mod icmp;
 mod malformed;
+mod nat;
+mod nat_world;
 mod object;
 mod probes;
 mod random;
@@ -58,6 +60,21 @@ fn trials() -> Vec<Trial> {
         tunnel::a_packet_that_does_not_fit_is_answered_with_the_tunnels_mtu,
         tunnel::a_tunnel_without_a_way_gets_nothing,
         tunnel::a_packet_that_does_not_fit_the_other_interface_is_answered,
+        nat::a_connection_is_translated_both_ways_and_keeps_its_port,
+        nat::datagrams_are_translated_with_a_checksum_and_without,
+        nat::tags_options_and_extension_headers_stay,
+        nat::connections_to_one_backend_never_share_a_port,
+        nat::a_port_of_nobody_is_refused_to_a_backend_and_others_pass,
+        nat::where_no_port_is_left_a_new_connection_is_refused,
+        nat::a_segment_of_an_unknown_connection_is_reset,
+        nat::a_backend_that_resets_ends_the_flow,
+        nat::both_sides_of_a_flow_that_is_reset_hear_of_it,
+        nat::what_no_connection_holds_any_more_rests,
+        nat::the_port_that_was_asked_stays_where_every_one_is_listened_on,
+        nat::a_clients_address_is_kept_where_the_service_says_so,
+        nat::a_datagram_flow_that_moves_gets_a_port_at_its_new_backend,
+        nat::a_syn_and_its_answer_announce_no_more_than_the_clamp_allows,
+        nat::a_packet_that_does_not_fit_is_answered_and_one_without_a_hop_dropped,
         flows::a_syn_makes_neither_a_flow_nor_a_pin,
         flows::a_fitting_ack_makes_the_flow_and_the_pin,
         flows::an_ack_beyond_the_window_makes_nothing,

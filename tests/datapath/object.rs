@@ -7,9 +7,9 @@ pub(crate) mod loads;
 use crate::fixture::Fixture;
 use anyhow::{Context as _, Result, ensure};
 
-/// Instructions that the verifier may look at; its own limit is a million (Linux 5.2). 271,328 were measured with
-/// the claims of `table/insert.rs` and three overflow buckets, and a quarter more is allowed.
-const BUDGET: u32 = 339_000;
+/// Instructions that the verifier may look at; its own limit is a million (Linux 5.2). 391,012 were measured
+/// with the claims of `table/insert.rs`, three overflow buckets, tunnels and address translation, and a tenth more is allowed.
+const BUDGET: u32 = 430_000;
 /// A budget that is further above what was measured than this, in percent, holds nobody to anything.
 const SLACK: u32 = 35;
 

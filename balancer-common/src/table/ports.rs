@@ -156,21 +156,27 @@ fn turn<E: Env>(env: &E) -> u32 {
 }
 
 /// Takes a port of a block with this many source addresses: its entry. `None` if all that were looked at are taken.
+/// `take_in` is [`take_in`] on the block's table.
 #[inline(always)]
-pub fn take<E: Env>(env: &E, table: TableId, block: Block, sources: u32, hash: u64) -> Option<u32> {
+pub fn take(block: Block, sources: u32, hash: u64, take_in: impl Fn(u32, u32) -> Option<u32>) -> Option<u32> {
     let words = block.words as u32 * sources;
     let first = block.base / PORTS_A_WORD;
-    let now = turn(env);
     let mut at = crate::hash::reduce((hash >> 32) as u32, words);
     for _ in 0..SEARCHED {
-        let word = word(env, table, first + at)?;
-        word.turn(now);
-        if let Some(bit) = word.take(hash as u32 % PORTS_A_WORD) {
-            return Some((first + at) * PORTS_A_WORD + bit);
+        if let Some(entry) = take_in(first + at, hash as u32 % PORTS_A_WORD) {
+            return Some(entry);
         }
         at = if at + 1 < words { at + 1 } else { 0 };
     }
     None
+}
+
+/// Takes a free port of word `number`, the first from bit `from` (below 64) on: its entry.
+#[inline(always)]
+pub fn take_in<E: Env>(env: &E, table: TableId, number: u32, from: u32) -> Option<u32> {
+    let word = word(env, table, number)?;
+    word.turn(turn(env));
+    Some(number * PORTS_A_WORD + word.take(from)?)
 }
 
 /// Gives the port of an entry back: it rests.

@@ -29,7 +29,7 @@ impl World {
     }
 
     fn take(&self, hash: u64) -> Option<u32> {
-        take(self, TableId::Ports4, BLOCK, 2, hash)
+        take(BLOCK, 2, hash, |word, from| take_in(self, TableId::Ports4, word, from))
     }
 
     fn pass_turns(&self, turns: u64) {

@@ -20,7 +20,7 @@ use crate::{
     },
     reason::Reason,
     table::{
-        bucket::{KeyOf, Place},
+        bucket::{self, KeyOf, Place},
         interface,
         key::Slots,
         line::Line,
@@ -69,9 +69,8 @@ pub fn entry_of<F: Family, E: Steps>(env: &E, segment: &Segment<F::Address>, ing
     let (client, port, listener) = F::owner(entry);
     let Some(listener) = listener::by_number(env, listener) else { return stray(segment) };
     let key = key_of::<F, _>(client, port, listener, segment.sport);
-    let Some(place) = find::<F, E>(env, &key) else { return stray(segment) };
-    let its = listener.nat() && F::FlowSlots::hint(place.line, place.slot) == number;
-    if !its || place.word.state() == FlowState::RESET {
+    let Some(place) = having::<F, E>(env, &key, number) else { return stray(segment) };
+    if !listener.nat() || place.word.state() == FlowState::RESET {
         return stray(segment);
     }
     seen::<F, E>(env, segment, &key, place, entry);
@@ -111,6 +110,20 @@ pub fn back<F: Family, E: Env, P: Packet>(
         }
         _ => forward::dropped(env, Reason::TableError),
     }
+}
+
+/// The flow with this key that has this entry, or the embryonic one: both are there while a new connection takes the
+/// place of an old one.
+#[inline(always)]
+fn having<'a, F: Family, E: Env>(env: &'a E, key: &KeyOf<F::Flows>, number: u32) -> Option<Flow<'a, E>> {
+    let hash = F::FlowSlots::hash(key, &env.settings().index_key);
+    if let Some(place) = bucket::find::<F::Flows, E>(env, hash, key)
+        && F::FlowSlots::hint(place.line, place.slot) == number
+    {
+        return Some(place);
+    }
+    let place = bucket::find::<F::Embryonic, E>(env, hash, key)?;
+    (F::FlowSlots::hint(place.line, place.slot) == number).then_some(place)
 }
 
 /// The entry of an answer to a client whose address was kept; [`nat::NONE`] if it is none.

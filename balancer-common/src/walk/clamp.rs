@@ -6,7 +6,7 @@ use crate::{
     checksum::ChecksumUpdate,
     env::Env,
     packet::{Packet, View},
-    parse::{IpHeader, PROTO_TCP, link, transport::Segment},
+    parse::transport::Segment,
     table::{listener, origin, way},
 };
 
@@ -18,12 +18,12 @@ const END: u8 = 0;
 const NO_OPERATION: u8 = 1;
 const SEGMENT_SIZE: u8 = 2;
 
-/// Bounds what the SYN in a frame announces, by the way to its backend.
+/// Bounds what the SYN in a frame announces, whose TCP header is at `at`, by the way to its backend.
 #[inline(always)]
-pub fn clamp<F: Family, E: Env, P: Packet>(env: &E, packet: &mut P, backend: u16) {
+pub fn clamp<F: Family, E: Env, P: Packet>(env: &E, packet: &mut P, at: u32, backend: u16) {
     let limit = way::find(env, backend, F::IS_V4).map_or(0, |way| way.facts().mss());
     if limit != 0 {
-        bound::<F, P>(packet, limit);
+        bound(packet, at, limit);
     }
 }
 
@@ -33,21 +33,16 @@ pub fn clamp_answer<F: Family, E: Env, P: Packet>(env: &E, packet: &mut P, segme
     let key = origin::key(F::wide(segment.source), segment.sport, segment.proto);
     let limit = origin::find(env, listener::root(env), &key).map_or(0, |origin| origin.mss());
     if limit != 0 {
-        bound::<F, P>(packet, limit);
+        bound(packet, segment.at, limit);
     }
 }
 
 #[inline(always)]
-fn bound<F: Family, P: Packet>(packet: &mut P, limit: u16) {
-    let ip = link::parse(packet).and_then(|link| F::parse(packet, link.next));
-    let Some(IpHeader { payload: Ok(tcp), .. }) = ip else { return };
-    let Some(header) = packet.view::<{ HEADER as usize }>(tcp.at) else { return };
-    if tcp.proto != PROTO_TCP {
-        return;
-    }
+fn bound<P: Packet>(packet: &mut P, tcp: u32, limit: u16) {
+    let Some(header) = packet.view::<{ HEADER as usize }>(tcp) else { return };
     let checksum = header.be16(16).to_be();
-    let end = tcp.at + u32::from(header.u8(12) >> 4) * 4;
-    let mut at = tcp.at + HEADER;
+    let end = tcp + u32::from(header.u8(12) >> 4) * 4;
+    let mut at = tcp + HEADER;
     for _ in 0..OPTIONS {
         if at + 4 > end {
             return;
@@ -61,11 +56,11 @@ fn bound<F: Family, P: Packet>(packet: &mut P, limit: u16) {
                 let size = option.be16(2);
                 if size > limit {
                     // Where the option begins at an odd byte its two bytes stand in two words of the sum.
-                    let swapped = (at - tcp.at) & 1 != 0;
+                    let swapped = (at - tcp) & 1 != 0;
                     let word = |value: u16| if swapped { value.to_be().swap_bytes() } else { value.to_be() };
                     let sum =
                         ChecksumUpdate::new(checksum).remove_u16(word(size)).add_u16(word(limit)).finish();
-                    let _fits = packet.store_u16(at + 2, limit.to_be()) && packet.store_u16(tcp.at + 16, sum);
+                    let _fits = packet.store_u16(at + 2, limit.to_be()) && packet.store_u16(tcp + 16, sum);
                 }
                 return;
             }

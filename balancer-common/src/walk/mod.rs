@@ -110,7 +110,7 @@ fn segment<F: Family, E: Steps, P: Packet>(
         }
         Route::Decided(decision) => {
             if segment.flags.any(TcpFlags::SYN) {
-                env.clamp::<F, P>(packet, decision.backend());
+                env.clamp::<F, P>(packet, segment.at, decision.backend());
             }
             let hop = backend::next_hop(env, decision.backend());
             if hop.mode() == Mode::Nat as u8 {

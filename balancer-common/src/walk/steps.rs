@@ -15,7 +15,7 @@ use crate::{
     env::{Env, Transition},
     packet::Packet,
     parse::transport::Segment,
-    table::{bucket::KeyOf, flow, listener::Listener, words::FlowWord},
+    table::{bucket::KeyOf, flow, listener::Listener, nat, ports, words::FlowWord},
 };
 
 /// The steps off the fast path. `listener` is always the line of the segment's listener.
@@ -111,6 +111,11 @@ pub trait Steps: Env + Sized {
         translate::take_port::<F, Self>(self, segment, listener, backend)
     }
 
+    /// Takes a free port of one word: see [`ports::take_in`]; [`nat::NONE`] if it has none.
+    fn take_in<F: Family>(&self, word: u32, from: u32) -> u32 {
+        ports::take_in(self, F::PORTS, word, from).unwrap_or(nat::NONE)
+    }
+
     /// The entry of a packet's connection to a backend: see [`translate::entry_of`].
     fn entry_of<F: Family>(&self, segment: &Segment<F::Address>, backend: u16) -> u32 {
         translate::entry_of::<F, Self>(self, segment, backend)
@@ -143,8 +148,8 @@ pub trait Steps: Env + Sized {
     }
 
     /// Bounds the segment size that a SYN announces: see [`clamp::clamp`].
-    fn clamp<F: Family, P: Packet>(&self, packet: &mut P, backend: u16) {
-        clamp::clamp::<F, Self, P>(self, packet, backend);
+    fn clamp<F: Family, P: Packet>(&self, packet: &mut P, at: u32, backend: u16) {
+        clamp::clamp::<F, Self, P>(self, packet, at, backend);
     }
 
     /// Bounds the segment size that a backend's SYN+ACK announces: see [`clamp::clamp_answer`].

@@ -9,6 +9,7 @@ use super::{
     family::Family,
     forward,
     rewrite::{Headers, rewrite},
+    steps::Steps,
 };
 use crate::{
     env::{Env, Signal},
@@ -34,7 +35,7 @@ use crate::{
 /// Takes a port for a segment's connection to a backend, and writes whose it is: the number of its entry, or
 /// [`nat::NONE`] if no port is free.
 #[inline(always)]
-pub fn take_port<F: Family, E: Env>(
+pub fn take_port<F: Family, E: Steps>(
     env: &E,
     segment: &Segment<F::Address>,
     listener: u16,
@@ -49,7 +50,11 @@ pub fn take_port<F: Family, E: Env>(
     let [a, b, c, d] = F::words(segment.source);
     let ends = u32::from(segment.sport) | u32::from(listener) << 16;
     let hash = env.settings().index_key.start().piece::<0>(a ^ b ^ c ^ d).piece::<1>(ends).finish();
-    let Some(number) = ports::take(env, F::PORTS, block, sources, hash) else {
+    let look = |word, from| match env.take_in::<F>(word, from) {
+        nat::NONE => None,
+        number => Some(number),
+    };
+    let Some(number) = ports::take(block, sources, hash, look) else {
         env.signal(backend, Signal::OutOfPorts, 1);
         return nat::NONE;
     };

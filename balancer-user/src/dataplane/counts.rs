@@ -2,7 +2,7 @@
 
 use balancer_common::{
     env::{
-        Transition,
+        Signal, Transition,
         traffic::{BYTES, OTHERS, SETTLED, TRANSITIONS},
     },
     reason::Reason,
@@ -63,6 +63,35 @@ impl BackendCounts {
     }
 }
 
+/// What was seen of a backend whose answers come this way, since the maps were made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Signals {
+    /// Connections that were begun: a SYN was sent to it.
+    pub began: u64,
+    /// Of these, those that it accepted.
+    pub accepted: u64,
+    /// Microseconds from the SYN to the SYN+ACK, of all that it accepted.
+    pub accepted_after: u64,
+    /// Connections that it reset.
+    pub reset: u64,
+    /// Connections that were refused for want of a port.
+    pub out_of_ports: u64,
+}
+
+impl Signals {
+    /// With those of one CPU more.
+    pub(super) fn and(self, words: &[u64; 8]) -> Self {
+        let with = |sum: u64, signal: Signal| sum.wrapping_add(words[signal as usize]);
+        Self {
+            began: with(self.began, Signal::Began),
+            accepted: with(self.accepted, Signal::Accepted),
+            accepted_after: with(self.accepted_after, Signal::AcceptedAfter),
+            reset: with(self.reset, Signal::Reset),
+            out_of_ports: with(self.out_of_ports, Signal::OutOfPorts),
+        }
+    }
+}
+
 /// Counts a transition in a line of the ledger.
 pub(super) fn note(line: &impl Line, transition: Transition) {
     line.add(ledger::TRANSITIONS + transition as usize, 1);
@@ -72,6 +101,8 @@ pub(super) fn note(line: &impl Line, transition: Transition) {
 pub(super) trait PacketCounters: Send {
     /// Counters of a backend, a set of words for each CPU.
     fn backend(&self, number: u16) -> Vec<[u64; 8]>;
+    /// What was seen of a backend's answers, a set of words for each CPU.
+    fn signals(&self, number: u16) -> Vec<[u64; 8]>;
     /// Packets with this reason, all CPUs; of the reason `flow` only those to backends whose numbers were freed.
     fn reason(&self, reason: Reason) -> u64;
     /// Clears a backend's counters: its number is given to another.
@@ -84,6 +115,10 @@ pub(super) struct NoPackets;
 
 impl PacketCounters for NoPackets {
     fn backend(&self, _number: u16) -> Vec<[u64; 8]> {
+        Vec::new()
+    }
+
+    fn signals(&self, _number: u16) -> Vec<[u64; 8]> {
         Vec::new()
     }
 

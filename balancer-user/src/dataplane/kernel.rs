@@ -269,6 +269,7 @@ fn map_region(ebpf: &Ebpf, name: &'static str) -> Result<Region, DataplaneError>
 /// The per-CPU counters of the packet path.
 struct Counters {
     traffic: PerCpuArray<MapData, [u64; 8]>,
+    signals: PerCpuArray<MapData, [u64; 8]>,
     reasons: PerCpuArray<MapData, u64>,
 }
 
@@ -281,9 +282,11 @@ impl Counters {
             })
         };
         let traffic = take(TRAFFIC)?;
+        let signals = take(SIGNALS)?;
         let reasons = take(REASONS)?;
         Ok(Self {
             traffic: traffic.try_into().map_err(|source| DataplaneError::Map { name: TRAFFIC, source })?,
+            signals: signals.try_into().map_err(|source| DataplaneError::Map { name: SIGNALS, source })?,
             reasons: reasons.try_into().map_err(|source| DataplaneError::Map { name: REASONS, source })?,
         })
     }
@@ -297,6 +300,7 @@ impl Counters {
         let mut flow = vec![0; cpus];
         flow[0] = kept;
         self.reasons.set(Reason::Flow.index(), PerCpuValues::try_from(flow)?, 0)?;
+        self.signals.set(u32::from(number), PerCpuValues::try_from(vec![[0; 8]; cpus])?, 0)?;
         self.traffic.set(u32::from(number), PerCpuValues::try_from(vec![[0; 8]; cpus])?, 0)
     }
 }
@@ -304,6 +308,11 @@ impl Counters {
 impl PacketCounters for Counters {
     fn backend(&self, number: u16) -> Vec<[u64; 8]> {
         let values = self.traffic.get(&u32::from(number), 0);
+        values.map(|values| values.to_vec()).unwrap_or_default()
+    }
+
+    fn signals(&self, number: u16) -> Vec<[u64; 8]> {
+        let values = self.signals.get(&u32::from(number), 0);
         values.map(|values| values.to_vec()).unwrap_or_default()
     }
 

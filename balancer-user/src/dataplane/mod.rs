@@ -23,7 +23,7 @@ mod tables;
 mod testing;
 
 pub use clock::Clock;
-pub use counts::BackendCounts;
+pub use counts::{BackendCounts, Signals};
 pub use error::DataplaneError;
 pub use explain::{By, Explanation};
 pub use kernel::{Attached, OpenOptions, detach, xdp_object};
@@ -46,6 +46,7 @@ use balancer_common::{
         interface, ledger,
         line::Line,
         listener::{self, ListenerKey},
+        ports::{self, Use},
         schedule::Schedule,
         service,
         way::{self, Way},
@@ -311,6 +312,18 @@ impl Dataplane {
             untracked: [value(Gauge::Untracked4), value(Gauge::Untracked6)],
             pins_lost: value(Gauge::PinsLost),
         }
+    }
+
+    /// What is seen of a backend whose answers come this way.
+    #[must_use]
+    pub fn signals(&self, number: u16) -> Signals {
+        self.counters.signals(number).iter().fold(Signals::default(), Signals::and)
+    }
+
+    /// The use of word `number` of a table of ports.
+    #[must_use]
+    pub fn ports(&self, table: TableId, number: u32) -> Use {
+        ports::uses(&self.tables, table, number)
     }
 
     /// What the program was loaded with.

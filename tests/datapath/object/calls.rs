@@ -21,13 +21,20 @@ const REDIRECT: i32 = 23;
 
 /// The steps that the walk goes off to from the entry program; but for the chain of extension headers, each is there
 /// for v4 and for v6.
-const STEPS: [&str; 12] = [
+const STEPS: [&str; 19] = [
     "unsteady",
     "reroute",
     "fail",
     "reset",
     "notice",
     "by_way",
+    "forth",
+    "entry_of",
+    "answer_of",
+    "back",
+    "clamp",
+    "clamp_answer",
+    "take_port",
     "unknown",
     "promote",
     "place_new",
