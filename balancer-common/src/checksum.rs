@@ -21,6 +21,19 @@ impl ChecksumUpdate {
         Self(0)
     }
 
+    /// The sum as it is, not folded.
+    #[inline(always)]
+    #[must_use]
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// From a sum that is not folded.
+    #[inline(always)]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
     /// This change and another one.
     #[inline(always)]
     pub const fn and(self, other: Self) -> Self {

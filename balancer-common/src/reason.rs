@@ -58,6 +58,7 @@ reasons! {
     UnknownPrevious = "unknown-previous", Forwarded, "a segment of an unknown connection, to the backend that the previous Maglev table names";
     Rehashed = "rehashed", Forwarded, "a flow whose backend may not serve it, chosen anew";
     IcmpError = "icmp-error", Forwarded, "an ICMP error, to the backend of the flow that its inner header names";
+    IcmpErrorBack = "icmp-error-back", Forwarded, "an ICMP error about a translated packet, to the client that sent it";
     Back = "back", Forwarded, "an answer of a backend whose packets are translated, to its client";
     Fragment = "fragment", Dropped, "an IP fragment to a service address";
     BadIpHeader = "bad-ip-header", Dropped, "an IP header to a service address that contradicts itself";
@@ -76,6 +77,8 @@ reasons! {
     NatExhausted = "nat-exhausted", Answered, "a new connection for which no port is free, which is refused";
     NatStray = "nat-stray", Dropped, "a packet to a port of translated flows that belongs to none";
     NatStrayReset = "nat-stray-reset", Answered, "a backend's segment of a connection that is no more, or is reset: it is reset there too";
+    Echo = "echo", Answered, "an ICMP echo request to a service address, answered here";
+    EchoWithheld = "echo-withheld", Dropped, "an ICMP echo request to a service address that has too few backends";
     Reset = "reset", Answered, "a segment of a flow that is reset: its backend may not serve it, or its timeout has passed";
     ResetWaiting = "reset-waiting", Dropped, "a segment of a flow that is to be reset, before the flow's turn has come";
     ResetConfirmed = "reset-confirmed", Dropped, "a RST of the client, on a flow that is reset or is to be";

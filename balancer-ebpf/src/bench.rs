@@ -50,7 +50,7 @@ static UNDER_TEST: ProgramArray<1> = ProgramArray::new();
 #[btf_map]
 static PLAN: Array<[u64; 8], 1> = Array::new();
 
-/// The headers as they were: 64 bytes from the IP header on.
+/// The headers as they were: 64 bytes from the ethertype on.
 #[btf_map]
 static HEADERS: Array<[u64; 8], 1> = Array::new();
 
@@ -96,7 +96,7 @@ pub(crate) fn prologue(ctx: XdpContext) -> u32 {
 /// Puts the headers back; whether they fit.
 #[inline(always)]
 fn restore(ctx: &XdpContext) -> bool {
-    let (start, Some(headers)) = (ctx.data() + 14, HEADERS.get_ptr_mut(0)) else { return false };
+    let (start, Some(headers)) = (ctx.data() + 12, HEADERS.get_ptr_mut(0)) else { return false };
     if start + 64 > ctx.data_end() {
         return false;
     }

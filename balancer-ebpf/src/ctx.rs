@@ -127,7 +127,8 @@ impl Packet for Frame {
 
     #[inline(always)]
     fn store_words<const N: usize>(&mut self, at: u32, words: &[u32; N]) -> bool {
-        let Some(place) = self.at::<[u32; N]>(at) else { return false };
+        // Anew, so that the compiler does not find the check superfluous where the verifier misses it.
+        let Some(place) = self.anew().at::<[u32; N]>(at) else { return false };
         for (number, word) in words.iter().enumerate() {
             // SAFETY: `at` has checked that all of the words lie within the frame; the frame is writable.
             unsafe { place.cast::<u32>().add(number).write_unaligned(*word) };
@@ -137,7 +138,6 @@ impl Packet for Frame {
 
     #[inline(always)]
     fn store_u16(&mut self, at: u32, value: u16) -> bool {
-        // Anew, so that the compiler does not find the check superfluous where the verifier misses it.
         let Some(place) = self.anew().at::<u16>(at) else { return false };
         // SAFETY: `at` has checked that the bytes lie within the frame, which is writable.
         unsafe { place.write_unaligned(value) };
@@ -170,5 +170,61 @@ impl Packet for Frame {
             header.byte_add(8).cast::<u32>().write_unaligned((source >> 16) as u32);
         }
         true
+    }
+}
+
+/// A frame whose bounds are read anew at every access: for steps that go back and forth in it. There the compiler finds
+/// checks superfluous, because of others that the verifier has forgotten by then.
+pub(crate) struct WaryFrame(Frame);
+
+impl WaryFrame {
+    /// From the program's context.
+    #[inline(always)]
+    pub(crate) fn new(context: *mut xdp_md) -> Self {
+        Self(Frame::new(context))
+    }
+}
+
+impl Packet for WaryFrame {
+    type View<'a> = Header;
+
+    #[inline(always)]
+    fn length(&self) -> u32 {
+        self.0.anew().length()
+    }
+
+    #[inline(always)]
+    fn ingress(&self) -> u32 {
+        self.0.ingress
+    }
+
+    #[inline(always)]
+    fn view<const N: usize>(&self, at: u32) -> Option<Header> {
+        Some(Header(self.0.anew().at::<[u8; N]>(at)?.cast()))
+    }
+
+    #[inline(always)]
+    fn skip_extensions(&self, payload: IpPayload) -> Result<IpPayload, Refusal> {
+        steps::skip_extensions(&self.0, payload)
+    }
+
+    #[inline(always)]
+    fn store_words<const N: usize>(&mut self, at: u32, words: &[u32; N]) -> bool {
+        self.0.store_words(at, words)
+    }
+
+    #[inline(always)]
+    fn store_u16(&mut self, at: u32, value: u16) -> bool {
+        self.0.store_u16(at, value)
+    }
+
+    #[inline(always)]
+    fn resize(&mut self, length: u32) -> bool {
+        self.0.resize(length)
+    }
+
+    #[inline(always)]
+    fn store_macs(&mut self, destination: u64, source: u64) -> bool {
+        self.0.store_macs(destination, source)
     }
 }

@@ -4,11 +4,12 @@
 //! whether they are null.
 
 use crate::{
-    ctx::Frame,
+    ctx::{Frame, WaryFrame},
     world::{Kernel, KernelLine},
 };
 use aya_ebpf::bindings::xdp_md;
 use balancer_common::{
+    checksum::ChecksumUpdate,
     env::Transition,
     packet::Packet,
     parse::{IpPayload, Refusal, ipv6, transport::Segment},
@@ -24,7 +25,8 @@ use balancer_common::{
     walk::{
         answer, back, clamp,
         decision::{Decision, Verdict},
-        embryonic,
+        echo, embryonic,
+        errors::{self, About, Parts, Towards},
         family::{Family, V4, V6},
         forward, icmp, known, notice, place, reset,
         steps::Steps,
@@ -44,6 +46,14 @@ const IMPOSSIBLE: u32 = Decision::drop(Reason::TableError).bits();
 extern "C" fn behind_extensions6(context: *mut xdp_md, proto: u32, at: u32, length: u32) -> u64 {
     let payload = IpPayload { proto: proto as u8, at, length };
     IpPayload::pack(ipv6::behind_extensions(&Frame::new(context), payload))
+}
+
+/// Puts an IPv6 address in another's place: what that does to a sum, or [`u64::MAX`]. An address of its own is all that a
+/// step's stack has room for.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn put6(context: *mut xdp_md, at: u32, high: u64, low: u64) -> u64 {
+    V6::put(&mut Frame::new(context), at, [high, low]).map_or(u64::MAX, ChecksumUpdate::bits)
 }
 
 /// As [`ipv6::behind_extensions`].
@@ -95,7 +105,7 @@ by_segment! { V6, Address6:
 }
 
 macro_rules! others {
-    ($family:ty, $address:ty, $key:ty, $icmp:ident, $reset:ident, $notice:ident, $way:ident, $remember:ident, $record:ident, $hold:ident, $ended:ident, $freed:ident, $take_port:ident, $take_in:ident, $entry_of:ident, $forth:ident, $back:ident, $answer_of:ident, $clamp_answer:ident, $clamp:ident, $release:ident) => {
+    ($family:ty, $address:ty, $key:ty, $icmp:ident, $reset:ident, $notice:ident, $way:ident, $remember:ident, $record:ident, $hold:ident, $ended:ident, $freed:ident, $take_port:ident, $take_in:ident, $parts:ident, $about:ident, $error_forth:ident, $error_back:ident, $echo:ident, $entry_of:ident, $forth:ident, $back:ident, $answer_of:ident, $clamp_answer:ident, $clamp:ident, $release:ident) => {
         #[unsafe(no_mangle)]
         #[inline(never)]
         extern "C" fn $icmp(context: *mut xdp_md) -> u32 {
@@ -195,6 +205,39 @@ macro_rules! others {
 
         #[unsafe(no_mangle)]
         #[inline(never)]
+        extern "C" fn $parts(context: *mut xdp_md) -> u64 {
+            Parts::of::<$family, Frame>(&Frame::new(context)).0
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $about(context: *mut xdp_md, at: u64, back: u32) -> u64 {
+            let frame = &WaryFrame::new(context);
+            errors::about::<$family, Kernel, WaryFrame>(&Kernel, frame, Parts(at), towards(back)).0
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $error_forth(context: *mut xdp_md, at: u64, about: u64) -> u32 {
+            let (frame, at, about) = (&mut WaryFrame::new(context), Parts(at), About(about));
+            errors::forth::<$family, Kernel, WaryFrame>(&Kernel, frame, at, about).bits()
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $error_back(context: *mut xdp_md, at: u64, about: u64) -> u32 {
+            let (frame, at, about) = (&mut WaryFrame::new(context), Parts(at), About(about));
+            errors::back::<$family, Kernel, WaryFrame>(&Kernel, frame, at, about).bits()
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $echo(context: *mut xdp_md) -> u32 {
+            echo::answer::<$family, Kernel, Frame>(&Kernel, &mut Frame::new(context)).bits()
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
         extern "C" fn $entry_of(segment: *const Segment<$address>, backend: u32) -> u32 {
             // SAFETY: the caller's segment, on its stack.
             unsafe { segment.as_ref() }.map_or(nat::NONE, |segment| {
@@ -277,6 +320,11 @@ others!(
     freed4,
     take_port4,
     take_in4,
+    parts4,
+    about4,
+    error_forth4,
+    error_back4,
+    echo4,
     entry_of4,
     forth4,
     back4,
@@ -300,6 +348,11 @@ others!(
     freed6,
     take_port6,
     take_in6,
+    parts6,
+    about6,
+    error_forth6,
+    error_back6,
+    echo6,
     entry_of6,
     forth6,
     back6,
@@ -308,6 +361,12 @@ others!(
     clamp6,
     release_pin6
 );
+
+/// The way that an error goes, as a number.
+#[inline(always)]
+const fn towards(number: u32) -> Towards {
+    if number == Towards::Client as u32 { Towards::Client } else { Towards::Backend }
+}
 
 /// Calls the function of the right family. Both arms compile for both families; only one is left of them.
 macro_rules! call {
@@ -430,6 +489,59 @@ impl Steps for Kernel {
     #[inline(always)]
     fn take_in<F: Family>(&self, word: u32, from: u32) -> u32 {
         if F::IS_V4 { take_in4(word, from) } else { take_in6(word, from) }
+    }
+
+    #[inline(always)]
+    fn parts<F: Family, P: Packet>(&self, packet: &P) -> Parts {
+        let context = context(packet);
+        Parts(if F::IS_V4 { parts4(context) } else { parts6(context) })
+    }
+
+    #[inline(always)]
+    fn about<F: Family, P: Packet>(&self, packet: &P, at: Parts, towards: Towards) -> About {
+        let (context, towards) = (context(packet), towards as u32);
+        About(if F::IS_V4 { about4(context, at.0, towards) } else { about6(context, at.0, towards) })
+    }
+
+    #[inline(always)]
+    fn put<F: Family, P: Packet>(
+        &self,
+        packet: &mut P,
+        at: u32,
+        address: F::Address,
+    ) -> Option<ChecksumUpdate> {
+        if F::IS_V4 {
+            return F::put(packet, at, address);
+        }
+        let [a, b, c, d] = F::words(address).map(u64::from);
+        match put6(context(packet), at, a | b << 32, c | d << 32) {
+            u64::MAX => None,
+            sum => Some(ChecksumUpdate::from_bits(sum)),
+        }
+    }
+
+    #[inline(always)]
+    fn error_forth<F: Family, P: Packet>(&self, packet: &mut P, at: Parts, about: About) -> Verdict {
+        let context = context(packet);
+        Verdict::from_bits(match F::IS_V4 {
+            true => error_forth4(context, at.0, about.0),
+            false => error_forth6(context, at.0, about.0),
+        })
+    }
+
+    #[inline(always)]
+    fn error_back<F: Family, P: Packet>(&self, packet: &mut P, at: Parts, about: About) -> Verdict {
+        let context = context(packet);
+        Verdict::from_bits(match F::IS_V4 {
+            true => error_back4(context, at.0, about.0),
+            false => error_back6(context, at.0, about.0),
+        })
+    }
+
+    #[inline(always)]
+    fn echo<F: Family, P: Packet>(&self, packet: &mut P) -> Verdict {
+        let context = context(packet);
+        Verdict::from_bits(if F::IS_V4 { echo4(context) } else { echo6(context) })
     }
 
     #[inline(always)]

@@ -114,7 +114,7 @@ impl World {
         words[4] = u64::from(plan.first);
         words[5] = u64::from(plan.grown);
         words[6] = u64::from(plan.changed);
-        let headers: [u8; 64] = std::array::from_fn(|at| frame.get(14 + at).copied().unwrap_or_default());
+        let headers: [u8; 64] = std::array::from_fn(|at| frame.get(12 + at).copied().unwrap_or_default());
         let mut map: Array<&mut MapData, [u64; 8]> =
             self.tools.map_mut("HEADERS").context("no HEADERS")?.try_into()?;
         map.set(0, bytemuck::cast::<_, [u64; 8]>(headers), 0)?;
@@ -122,7 +122,9 @@ impl World {
             self.tools.map_mut("PLAN").context("no PLAN")?.try_into()?;
         map.set(0, words, 0)?;
         let prologue: &mut Xdp = self.tools.program_mut("prologue").context("no prologue")?.try_into()?;
-        let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
+        // What is put in front is taken away again before each run, the first one too.
+        let frame = [&vec![0; plan.grown as usize], frame].concat();
+        let options = TestRunOptions { data_in: Some(&frame), repeat, ..TestRunOptions::default() };
         let result = prologue.test_run(options)?;
         Ok((result.duration.as_nanos() as f64, result.return_value))
     }

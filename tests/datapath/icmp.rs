@@ -14,9 +14,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 const CLIENT: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
 const CLIENT6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 7, 0, 0, 0, 0, 7);
 /// A router on the way.
-const ROUTER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
-const ROUTER6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xff, 0, 0, 0, 0, 1);
-const CLIENTS: [IpAddr; 2] = [IpAddr::V4(CLIENT), IpAddr::V6(CLIENT6)];
+pub(crate) const ROUTER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+pub(crate) const ROUTER6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xff, 0, 0, 0, 0, 1);
+pub(crate) const CLIENTS: [IpAddr; 2] = [IpAddr::V4(CLIENT), IpAddr::V6(CLIENT6)];
 
 /// What a service sent to a client, as it stands in an error: from the IP header on, `behind` bytes of what follows.
 fn quote(proto: Proto, from: IpAddr, client: IpAddr, sport: u16, behind: usize) -> Vec<u8> {
@@ -29,7 +29,7 @@ fn quote(proto: Proto, from: IpAddr, client: IpAddr, sport: u16, behind: usize) 
 }
 
 /// An ICMP message of a router, of the family of `to`.
-fn message(to: IpAddr, kind: u8, code: u8, quote: &[u8]) -> Vec<u8> {
+pub(crate) fn message(to: IpAddr, kind: u8, code: u8, quote: &[u8]) -> Vec<u8> {
     let ethernet = etherparse::PacketBuilder::ethernet2(PEER, OWN);
     let rest = [0, 0, 5, 0];
     let mut frame = Vec::new();
@@ -48,7 +48,7 @@ fn message(to: IpAddr, kind: u8, code: u8, quote: &[u8]) -> Vec<u8> {
 }
 
 /// Every error of the client's family: type and code.
-fn errors(client: IpAddr) -> &'static [(u8, u8)] {
+pub(crate) fn errors(client: IpAddr) -> &'static [(u8, u8)] {
     match client {
         // Net, host, port unreachable, fragmentation needed, time exceeded, parameter problem.
         IpAddr::V4(_) => &[(3, 0), (3, 1), (3, 3), (3, 4), (11, 0), (12, 0)],

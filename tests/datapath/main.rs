@@ -3,6 +3,7 @@
 mod addressing;
 #[path = "../../balancer-common/tests/proofs/reading/answered.rs"]
 mod answered;
+mod echo;
 mod fixture;
 mod flows;
 mod forwarding;
@@ -11,6 +12,7 @@ mod full;
 mod icmp;
 mod malformed;
 mod nat;
+mod nat_errors;
 mod nat_world;
 mod object;
 mod probes;
@@ -75,6 +77,11 @@ fn trials() -> Vec<Trial> {
         nat::a_datagram_flow_that_moves_gets_a_port_at_its_new_backend,
         nat::a_syn_and_its_answer_announce_no_more_than_the_clamp_allows,
         nat::a_packet_that_does_not_fit_is_answered_and_one_without_a_hop_dropped,
+        nat_errors::an_error_of_the_network_towards_a_client_reaches_the_backend_translated,
+        nat_errors::an_error_of_the_network_towards_a_backend_reaches_the_client_translated,
+        nat_errors::errors_find_their_way_where_the_clients_address_is_kept,
+        nat_errors::an_error_about_nothing_that_is_translated_passes,
+        echo::an_echo_request_is_answered_or_withheld_or_left_to_the_host,
         flows::a_syn_makes_neither_a_flow_nor_a_pin,
         flows::a_fitting_ack_makes_the_flow_and_the_pin,
         flows::an_ack_beyond_the_window_makes_nothing,

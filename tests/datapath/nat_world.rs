@@ -96,7 +96,7 @@ pub(crate) fn is_source(address: IpAddr) -> bool {
 
 impl Shape {
     fn block(self, number: u16) -> Block {
-        let entries = u32::from(self.words) * ports::PORTS_A_WORD << HOST_BITS;
+        let entries = (u32::from(self.words) * ports::PORTS_A_WORD) << HOST_BITS;
         let (base, first) = if self.keep { (0, 0) } else { (u32::from(number - 1) * entries, FIRST) };
         Block { base, first, words: self.words }
     }

@@ -24,6 +24,16 @@ pub fn quoted<P: Packet>(packet: &P, payload: IpPayload) -> Option<u32> {
     error.then_some(payload.at + QUOTE)
 }
 
+/// Whether a message asks for an echo.
+#[inline(always)]
+pub fn asks_for_echo<P: Packet>(packet: &P, payload: IpPayload) -> bool {
+    let asks = match payload.proto {
+        PROTO_ICMP => 8,
+        _ => 128,
+    };
+    packet.view::<{ QUOTE as usize }>(payload.at).is_some_and(|message| message.be16(0) == asks << 8)
+}
+
 /// Ports of a packet that is quoted in the message `icmp`, as it was sent: its source is the service's port, its
 /// destination the client's. They are the last that is read of a message, so that here its end is looked at: what lies
 /// between there and the frame's end is padding.

@@ -145,7 +145,7 @@ impl<L: Line> Entry<'_, L> {
 pub fn find4<E: Env>(env: &E, number: u32) -> Option<Entry<'_, E::Line>> {
     let line = env.line(TableId::Nat4, number / A_LINE)?;
     // Told apart by a branch, so that the verifier sees two places that lie within the line.
-    Some(if number % A_LINE == 0 { Entry { line, at: 0 } } else { Entry { line, at: 4 } })
+    Some(if number.is_multiple_of(A_LINE) { Entry { line, at: 0 } } else { Entry { line, at: 4 } })
 }
 
 /// The entry of a v6 client with this number.

@@ -35,7 +35,7 @@ type Flow<'a, E> = Place<'a, <E as Env>::Line, FlowWord>;
 
 /// Key of the flow of this client, whose listener's line this is.
 #[inline(always)]
-fn key_of<F: Family, L: Line>(
+pub(super) fn key_of<F: Family, L: Line>(
     client: F::Address,
     port: u16,
     listener: Listener<'_, L>,
@@ -63,7 +63,7 @@ pub fn entry_of<F: Family, E: Steps>(env: &E, segment: &Segment<F::Address>, ing
     let Some(origin) = origin::find(env, ingress.root, &key) else { return answer::NONE };
     let number = match origin.entry(F::words(segment.destination), F::IS_V4, segment.dport) {
         Some(number) => number,
-        None => kept::<F, E>(env, segment, origin),
+        None => kept::<F, E>(env, origin, (segment.destination, segment.dport), segment.sport),
     };
     let Some(entry) = F::entry(env, number) else { return answer::NONE };
     let (client, port, listener) = F::owner(entry);
@@ -115,7 +115,11 @@ pub fn back<F: Family, E: Env, P: Packet>(
 /// The flow with this key that has this entry, or the embryonic one: both are there while a new connection takes the
 /// place of an old one.
 #[inline(always)]
-fn having<'a, F: Family, E: Env>(env: &'a E, key: &KeyOf<F::Flows>, number: u32) -> Option<Flow<'a, E>> {
+pub(super) fn having<'a, F: Family, E: Env>(
+    env: &'a E,
+    key: &KeyOf<F::Flows>,
+    number: u32,
+) -> Option<Flow<'a, E>> {
     let hash = F::FlowSlots::hash(key, &env.settings().index_key);
     if let Some(place) = bucket::find::<F::Flows, E>(env, hash, key)
         && F::FlowSlots::hint(place.line, place.slot) == number
@@ -128,11 +132,16 @@ fn having<'a, F: Family, E: Env>(env: &'a E, key: &KeyOf<F::Flows>, number: u32)
 
 /// The entry of an answer to a client whose address was kept; [`nat::NONE`] if it is none.
 #[inline(always)]
-fn kept<F: Family, E: Env>(env: &E, segment: &Segment<F::Address>, origin: Origin<'_, E::Line>) -> u32 {
+pub(super) fn kept<F: Family, E: Env>(
+    env: &E,
+    origin: Origin<'_, E::Line>,
+    client: (F::Address, u16),
+    asked: u16,
+) -> u32 {
     let mut numbers = origin.kept();
     for _ in 0..origin::KEPT {
         if let Some(listener) = listener::by_number(env, numbers as u16) {
-            let key = key_of::<F, _>(segment.destination, segment.dport, listener, segment.sport);
+            let key = key_of::<F, _>(client.0, client.1, listener, asked);
             if let Some(place) = find::<F, E>(env, &key) {
                 return F::FlowSlots::hint(place.line, place.slot);
             }

@@ -46,6 +46,13 @@ impl Decision {
     /// To be rerouted first.
     pub const REROUTE: Self = Self(0xfffc << 16);
 
+    /// An ICMP error about a packet that was translated, for a backend.
+    pub const ERROR_FORTH: Self = Self(0xfff9 << 16);
+    /// The same for a client.
+    pub const ERROR_BACK: Self = Self(0xfff8 << 16);
+    /// An echo request that is answered here, or by nobody.
+    pub const ECHO: Self = Self(0xfff7 << 16);
+
     /// From the 32 bits.
     #[inline(always)]
     #[must_use]

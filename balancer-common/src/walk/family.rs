@@ -1,7 +1,7 @@
 //! The two address families: their tables, keys and masks.
 
 use super::{
-    answer,
+    answer, errors,
     notice::{self, Notice},
     rewrite::{self, Places},
     tunnel::{self, Inner},
@@ -143,6 +143,18 @@ pub trait Family: Copy + core::fmt::Debug {
     /// Puts an address in another's place, at `at`: what that does to a sum.
     fn put<P: Packet>(packet: &mut P, at: u32, new: Self::Address) -> Option<ChecksumUpdate>;
 
+    /// Mends the checksum of the quoted IP header at `at`, whose addresses have changed the sum so; whether it is there.
+    fn mend_quoted<P: Packet>(packet: &mut P, at: u32, addresses: ChecksumUpdate) -> bool;
+
+    /// The address at `at`.
+    fn address_at<P: Packet>(packet: &P, at: u32) -> Option<Self::Address>;
+    /// Type and code of an echo reply.
+    const ECHO_REPLY: u16;
+    /// Whether an address is that of one host, which may be answered.
+    fn is_one_host(address: Self::Address) -> bool;
+    /// Gives the IP header at `at` the hops of an answer; whether it is there.
+    fn renew<P: Packet>(packet: &mut P, at: u32) -> bool;
+
     /// What an outer header needs to know of the packet whose IP header is at `at`.
     fn inner<P: Packet>(packet: &P, at: u32) -> Option<Inner>;
     /// Takes one off the TTL or hop limit in the IP header at `at`, whose addresses have changed the sum so; whether it is
@@ -214,6 +226,28 @@ impl Family for V4 {
     }
 
     const PORTS: TableId = TableId::Ports4;
+    const ECHO_REPLY: u16 = 0;
+
+    #[inline(always)]
+    fn address_at<P: Packet>(packet: &P, at: u32) -> Option<u32> {
+        Some(packet.view::<4>(at)?.u32(0))
+    }
+
+    #[inline(always)]
+    fn is_one_host(address: u32) -> bool {
+        let first = address.to_ne_bytes()[0];
+        first != 0 && first != 127 && first < 224
+    }
+
+    #[inline(always)]
+    fn renew<P: Packet>(packet: &mut P, at: u32) -> bool {
+        rewrite::renew4(packet, at, answer::TTL)
+    }
+
+    #[inline(always)]
+    fn mend_quoted<P: Packet>(packet: &mut P, at: u32, addresses: ChecksumUpdate) -> bool {
+        errors::mend(packet, at + 10, addresses)
+    }
     const PLACES: Places = Places { source: 12, destination: 16 };
 
     #[inline(always)]
@@ -366,6 +400,29 @@ impl Family for V6 {
     }
 
     const PORTS: TableId = TableId::Ports6;
+    const ECHO_REPLY: u16 = 129 << 8;
+
+    #[inline(always)]
+    fn address_at<P: Packet>(packet: &P, at: u32) -> Option<[u64; 2]> {
+        let address = packet.view::<16>(at)?;
+        Some([address.u64(0), address.u64(8)])
+    }
+
+    #[inline(always)]
+    fn is_one_host([high, _]: [u64; 2]) -> bool {
+        high.to_ne_bytes()[0] != 0xff && high != 0
+    }
+
+    #[inline(always)]
+    fn renew<P: Packet>(packet: &mut P, at: u32) -> bool {
+        rewrite::renew6(packet, at, answer::TTL)
+    }
+
+    // It has none.
+    #[inline(always)]
+    fn mend_quoted<P: Packet>(_packet: &mut P, _at: u32, _addresses: ChecksumUpdate) -> bool {
+        true
+    }
     const PLACES: Places = Places { source: 8, destination: 24 };
 
     #[inline(always)]

@@ -3,7 +3,7 @@
 //! The quoted packet was sent by the service, so it is reversed: its destination is the client, its source the
 //! listener. Nothing is written.
 
-use super::{decision::Decision, family::Family, steps::Steps};
+use super::{decision::Decision, echo, family::Family, steps::Steps};
 use crate::{
     packet::Packet,
     parse::{IpHeader, IpPayload, PROTO_TCP, icmp, link, transport::Segment, transport::TcpFlags},
@@ -12,6 +12,7 @@ use crate::{
         backend, bucket,
         key::Slots,
         listener::{self, ListenerKey},
+        origin,
     },
 };
 
@@ -39,6 +40,9 @@ fn reversed<A: Copy, P: Packet>(packet: &P, icmp: IpPayload, quoted: &IpHeader<A
 pub fn decide<F: Family, E: Steps, P: Packet>(env: &E, packet: &P) -> Decision {
     let ip = link::parse(packet).and_then(|link| F::parse(packet, link.next));
     let Some(IpHeader { source: _, destination, payload: Ok(icmp) }) = ip else { return Decision::PASS };
+    if icmp::asks_for_echo(packet, icmp) {
+        return echo::decide::<F, E>(env, destination);
+    }
     let quoted = icmp::quoted(packet, icmp).and_then(|at| F::parse_quoted(packet, at));
     match quoted.and_then(|quoted| reversed(packet, icmp, &quoted)) {
         Some(segment) if segment.destination == destination => by_flow::<F, E>(env, &segment),
@@ -48,11 +52,20 @@ pub fn decide<F: Family, E: Steps, P: Packet>(env: &E, packet: &P) -> Decision {
 
 #[inline(always)]
 fn by_flow<F: Family, E: Steps>(env: &E, segment: &Segment<F::Address>) -> Decision {
+    let root = listener::root(env);
+    // The quoted packet went to a backend: it is what is now the segment's source.
+    let key = origin::key(F::wide(segment.source), segment.sport, segment.proto);
+    if root.origins() && origin::find(env, root, &key).is_some() {
+        return Decision::ERROR_BACK;
+    }
     let key =
         ListenerKey { address: F::wide(segment.destination), port: segment.dport, proto: segment.proto };
-    let Some((_, listener)) = listener::find_for_packet(env, listener::root(env), &key) else {
+    let Some((_, listener)) = listener::find_for_packet(env, root, &key) else {
         return Decision::PASS;
     };
+    if listener.nat() {
+        return Decision::ERROR_FORTH;
+    }
     let flow = F::segment_key(segment, listener);
     let hash = F::FlowSlots::hash(&flow, &env.settings().index_key);
     let known = match bucket::find::<F::Flows, E>(env, hash, &flow) {

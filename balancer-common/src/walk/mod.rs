@@ -8,7 +8,9 @@ pub mod back;
 pub mod choose;
 pub mod clamp;
 pub mod decision;
+pub mod echo;
 pub mod embryonic;
+pub mod errors;
 pub mod family;
 pub mod forward;
 pub mod icmp;
@@ -40,6 +42,7 @@ use crate::{
     },
 };
 use decision::{Decision, Verdict};
+use errors::{About, Towards};
 use family::{Family, V4, V6};
 use steps::Steps;
 
@@ -62,10 +65,7 @@ pub fn walk<E: Steps, P: Packet>(env: &E, packet: &mut P) -> Verdict {
 fn walk4<E: Steps, P: Packet>(env: &E, packet: &mut P, ingress: Interface, at: u32) -> Verdict {
     let Some(ip) = ipv4::parse(packet, at) else { return Verdict::PASS };
     match ip.payload {
-        Ok(payload) if payload.proto == PROTO_ICMP => {
-            let decision = env.icmp::<V4, P>(packet);
-            carry_out::<V4, E, P>(env, packet, ingress, decision)
-        }
+        Ok(payload) if payload.proto == PROTO_ICMP => icmp::<V4, E, P>(env, packet, ingress),
         _ => segment::<V4, E, P>(env, packet, ingress, ip),
     }
 }
@@ -74,11 +74,25 @@ fn walk4<E: Steps, P: Packet>(env: &E, packet: &mut P, ingress: Interface, at: u
 fn walk6<E: Steps, P: Packet>(env: &E, packet: &mut P, ingress: Interface, at: u32) -> Verdict {
     let Some(ip) = ipv6::parse(packet, at) else { return Verdict::PASS };
     match ip.payload {
-        Ok(payload) if payload.proto == PROTO_ICMPV6 => {
-            let decision = env.icmp::<V6, P>(packet);
-            carry_out::<V6, E, P>(env, packet, ingress, decision)
-        }
+        Ok(payload) if payload.proto == PROTO_ICMPV6 => icmp::<V6, E, P>(env, packet, ingress),
         _ => segment::<V6, E, P>(env, packet, ingress, ip),
+    }
+}
+
+/// An ICMP packet.
+#[inline(always)]
+fn icmp<F: Family, E: Steps, P: Packet>(env: &E, packet: &mut P, ingress: Interface) -> Verdict {
+    let towards = match env.icmp::<F, P>(packet) {
+        Decision::ECHO => return env.echo::<F, P>(packet),
+        Decision::ERROR_FORTH => Towards::Backend,
+        Decision::ERROR_BACK => Towards::Client,
+        decision => return carry_out::<F, E, P>(env, packet, ingress, decision),
+    };
+    let at = env.parts::<F, P>(packet);
+    match env.about::<F, P>(packet, at, towards) {
+        About::NOTHING => Verdict::PASS,
+        about if towards == Towards::Client => env.error_back::<F, P>(packet, at, about),
+        about => env.error_forth::<F, P>(packet, at, about),
     }
 }
 

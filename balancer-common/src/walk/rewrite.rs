@@ -58,26 +58,44 @@ pub(super) fn put6<P: Packet>(packet: &mut P, at: u32, [high, low]: [u64; 2]) ->
 /// Takes one off the TTL of the IPv4 header at `at`, whose addresses have changed the sum so; whether it is there.
 #[inline(always)]
 pub(super) fn age4<P: Packet>(packet: &mut P, at: u32, addresses: ChecksumUpdate) -> bool {
+    let Some(ttl) = packet.view::<20>(at).map(|header| header.u8(8)) else { return false };
+    set_ttl(packet, at, ttl.wrapping_sub(1), addresses)
+}
+
+/// Writes the TTL of the IPv4 header at `at`; whether it is there.
+#[inline(always)]
+pub(super) fn renew4<P: Packet>(packet: &mut P, at: u32, ttl: u8) -> bool {
+    set_ttl(packet, at, ttl, ChecksumUpdate::none())
+}
+
+#[inline(always)]
+fn set_ttl<P: Packet>(packet: &mut P, at: u32, ttl: u8, addresses: ChecksumUpdate) -> bool {
     let Some(header) = packet.view::<20>(at) else { return false };
-    let (word, checksum) = (header.u32(8), header.be16(10).to_be());
-    let [ttl, proto, ..] = word.to_ne_bytes();
-    let (hops, fewer) = (u16::from_ne_bytes([ttl, proto]), u16::from_ne_bytes([ttl.wrapping_sub(1), proto]));
-    let sum = ChecksumUpdate::new(checksum).and(addresses).remove_u16(hops).add_u16(fewer).finish();
-    let ([a, b], [c, d]) = (fewer.to_ne_bytes(), sum.to_ne_bytes());
+    let [old, proto, c, d] = header.u32(8).to_ne_bytes();
+    let (old, new) = (u16::from_ne_bytes([old, proto]), u16::from_ne_bytes([ttl, proto]));
+    let sum = ChecksumUpdate::new(u16::from_ne_bytes([c, d])).and(addresses);
+    let ([a, b], [c, d]) = (new.to_ne_bytes(), sum.remove_u16(old).add_u16(new).finish().to_ne_bytes());
     packet.store_words(at + 8, &[u32::from_ne_bytes([a, b, c, d])])
 }
 
 /// Takes one off the hop limit of the IPv6 header at `at`; whether it is there.
 #[inline(always)]
 pub(super) fn age6<P: Packet>(packet: &mut P, at: u32) -> bool {
+    let Some(hops) = packet.view::<40>(at).map(|header| header.u8(7)) else { return false };
+    renew6(packet, at, hops.wrapping_sub(1))
+}
+
+/// Writes the hop limit of the IPv6 header at `at`; whether it is there.
+#[inline(always)]
+pub(super) fn renew6<P: Packet>(packet: &mut P, at: u32, hops: u8) -> bool {
     let Some(header) = packet.view::<40>(at) else { return false };
-    let [a, b, next, hops] = header.u32(4).to_ne_bytes();
-    packet.store_words(at + 4, &[u32::from_ne_bytes([a, b, next, hops.wrapping_sub(1)])])
+    let [a, b, next, _] = header.u32(4).to_ne_bytes();
+    packet.store_words(at + 4, &[u32::from_ne_bytes([a, b, next, hops])])
 }
 
 /// Both ports, in memory order.
 #[inline(always)]
-const fn both(sport: u16, dport: u16) -> u32 {
+pub(super) const fn both(sport: u16, dport: u16) -> u32 {
     let ([a, b], [c, d]) = (sport.to_be_bytes(), dport.to_be_bytes());
     u32::from_ne_bytes([a, b, c, d])
 }

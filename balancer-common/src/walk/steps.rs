@@ -7,11 +7,13 @@
 use super::{
     answer, back, clamp,
     decision::{Decision, Verdict},
-    embryonic,
+    echo, embryonic,
+    errors::{self, About, Parts, Towards},
     family::Family,
     forward, icmp, known, notice, place, reset, translate,
 };
 use crate::{
+    checksum::ChecksumUpdate,
     env::{Env, Transition},
     packet::Packet,
     parse::transport::Segment,
@@ -68,6 +70,41 @@ pub trait Steps: Env + Sized {
     /// Where a frame with an ICMP packet goes: see [`icmp::decide`].
     fn icmp<F: Family, P: Packet>(&self, packet: &P) -> Decision {
         icmp::decide::<F, Self, P>(self, packet)
+    }
+
+    /// Where the parts of an ICMP error stand: see [`Parts::of`].
+    fn parts<F: Family, P: Packet>(&self, packet: &P) -> Parts {
+        Parts::of::<F, P>(packet)
+    }
+
+    /// The connection that an ICMP error is about: see [`errors::about`].
+    fn about<F: Family, P: Packet>(&self, packet: &P, at: Parts, towards: Towards) -> About {
+        errors::about::<F, Self, P>(self, packet, at, towards)
+    }
+
+    /// Puts an address in another's place: see [`Family::put`].
+    fn put<F: Family, P: Packet>(
+        &self,
+        packet: &mut P,
+        at: u32,
+        address: F::Address,
+    ) -> Option<ChecksumUpdate> {
+        F::put(packet, at, address)
+    }
+
+    /// Sends an ICMP error on to the backend, translated: see [`errors::forth`].
+    fn error_forth<F: Family, P: Packet>(&self, packet: &mut P, at: Parts, about: About) -> Verdict {
+        errors::forth::<F, Self, P>(self, packet, at, about)
+    }
+
+    /// Sends an ICMP error on to the client, translated: see [`errors::back`].
+    fn error_back<F: Family, P: Packet>(&self, packet: &mut P, at: Parts, about: About) -> Verdict {
+        errors::back::<F, Self, P>(self, packet, at, about)
+    }
+
+    /// Answers an echo request: see [`echo::answer`].
+    fn echo<F: Family, P: Packet>(&self, packet: &mut P) -> Verdict {
+        echo::answer::<F, Self, P>(self, packet)
     }
 
     /// Remembers an embryonic connection to `backend`: see [`embryonic::remember`].

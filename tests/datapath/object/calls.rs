@@ -21,7 +21,7 @@ const REDIRECT: i32 = 23;
 
 /// The steps that the walk goes off to from the entry program; but for the chain of extension headers, each is there
 /// for v4 and for v6.
-const STEPS: [&str; 19] = [
+const STEPS: [&str; 24] = [
     "unsteady",
     "reroute",
     "fail",
@@ -35,6 +35,11 @@ const STEPS: [&str; 19] = [
     "clamp",
     "clamp_answer",
     "take_port",
+    "parts",
+    "about",
+    "error_forth",
+    "error_back",
+    "echo",
     "unknown",
     "promote",
     "place_new",
