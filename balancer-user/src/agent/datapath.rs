@@ -4,8 +4,8 @@ use anyhow::{Context as _, Result};
 
 use super::seed;
 use crate::{
-    config::{Config, Via, XdpMode},
-    control::{Control, dimensions},
+    config::{Config, Via, XdpMode, dimensions},
+    control::Control,
     dataplane::{Attached, Dataplane, DataplaneError, OpenOptions},
     health::may_go_by_datapath,
     net::{

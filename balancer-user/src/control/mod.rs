@@ -26,7 +26,7 @@ pub mod verdicts;
 pub(crate) mod testing;
 
 pub use self::{
-    controller::{Control, Environment, Prepared, StartError, Word, carries, dimensions},
+    controller::{Control, Environment, Prepared, StartError, Word, carries},
     handle::{Handle, Message, ReloadCall},
     maglev::MaglevInputs,
 };

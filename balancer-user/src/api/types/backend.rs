@@ -6,6 +6,7 @@ use balancer_common::state::{Admin, Health};
 use serde::{Deserialize, Serialize};
 
 use super::{Schema, words};
+use crate::config::Endpoint;
 
 /// `GET /v1/services/{service}/backends`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,9 +39,9 @@ pub struct BackendRow {
     pub name: String,
     /// Its first address.
     pub address: IpAddr,
-    /// All its addresses: one, or one v4 and one v6.
-    pub addresses: Vec<IpAddr>,
-    /// Its port, if it is not the service's.
+    /// All its addresses, one, or one v4 and one v6; with a port where that is not the service's.
+    pub addresses: Vec<Endpoint>,
+    /// The port of its first address, if it is not the service's.
     pub port: Option<u16>,
     /// Its share of new clients relative to the others.
     pub weight: u32,

@@ -92,11 +92,7 @@ fn more(row: &BackendRow) -> Vec<Value> {
 }
 
 fn addresses(row: &BackendRow) -> String {
-    let all = row.addresses.iter().map(|address| match row.port {
-        Some(port) => std::net::SocketAddr::new(*address, port).to_string(),
-        None => address.to_string(),
-    });
-    all.collect::<Vec<_>>().join(",")
+    row.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 fn admin(admin: Admin) -> Value {

@@ -1,11 +1,9 @@
 //! Adding a backend at runtime: it is held against the rules that the file is held against.
 
-use std::net::{IpAddr, SocketAddr};
-
 use super::{Control, member::Stage, verbs::check_weight};
 use crate::{
     api::types::{AddBackend, ApiError, BackendDoc, ErrorCode},
-    config::{Backend, Listen, Service},
+    config::{Backend, Endpoint, Service},
     control::runtime::{Added, Runtime},
     health::Target,
 };
@@ -89,7 +87,8 @@ impl Control {
 
     fn check_addresses(&self, service: &Service, add: &AddBackend) -> Result<(), ApiError> {
         let named = format!("service {:?}: backend {:?}", service.name, add.name);
-        let [v4, v6] = [true, false].map(|v4| add.addresses.iter().filter(|it| it.is_ipv4() == v4).count());
+        let [v4, v6] =
+            [true, false].map(|v4| add.addresses.iter().filter(|it| it.address.is_ipv4() == v4).count());
         if v4 > 1 || v6 > 1 || v4 + v6 == 0 {
             return Err(invalid(
                 format!("{named} has {v4} IPv4 and {v6} IPv6 addresses"),
@@ -97,11 +96,9 @@ impl Control {
             ));
         }
         for address in &add.addresses {
-            // A backend's address must be such as a service's may be: that of one host.
-            let unicast = format!("{}/tcp", SocketAddr::new(*address, 1)).parse::<Listen>();
-            unicast.map_err(|fault| invalid(format!("{named}: {}", fault.message), fault.remedy))?;
-            if self.services.iter().flat_map(|it| &it.listen).any(|listen| listen.address == *address) {
-                let message = format!("{named}: {address} is a service address");
+            if self.services.iter().flat_map(|it| &it.listen).any(|listen| listen.address == address.address)
+            {
+                let message = format!("{named}: {} is a service address", address.address);
                 return Err(invalid(message, "give the backend's own address"));
             }
             if let Some(other) = owner(service, *address) {
@@ -113,8 +110,8 @@ impl Control {
     }
 }
 
-fn owner(service: &Service, address: IpAddr) -> Option<&Backend> {
-    service.backends.iter().find(|backend| backend.addresses.contains(&address))
+fn owner(service: &Service, address: Endpoint) -> Option<&Backend> {
+    service.backends.iter().find(|backend| backend.addresses.iter().any(|it| it.is_same_server(address)))
 }
 
 /// A name is an argument of the command line, a label of the metrics and a part of paths: no odd characters.

@@ -146,9 +146,9 @@ impl Control {
         let admin = member.stage.admin();
         BackendRow {
             name: member.named.backend.clone(),
-            address: member.named.addresses.first().copied().unwrap_or([0, 0, 0, 0].into()),
+            address: member.named.addresses.first().map_or([0, 0, 0, 0].into(), |first| first.address),
             addresses: member.named.addresses.clone(),
-            port: None,
+            port: member.named.addresses.first().and_then(|first| first.port),
             weight: wanted.map_or(0, |backend| backend.weight),
             admin,
             health: member.verdict.health(),

@@ -53,7 +53,7 @@ impl Control {
     #[must_use]
     pub fn addresses(&self) -> BTreeSet<IpAddr> {
         let members = self.members.values().filter(|member| member.stage != Stage::Gone);
-        members.flat_map(|member| member.named.addresses.iter().copied()).collect()
+        members.flat_map(|member| member.named.addresses.iter().map(|it| it.address)).collect()
     }
 
     /// Takes the outcome of a check.
@@ -62,7 +62,7 @@ impl Control {
         let Some((number, _)) = self.member(&key.service, &key.backend) else { return };
         let Some(member) = self.members.get_mut(&number) else { return };
         // An event of before: the backend has another address now.
-        if !member.named.addresses.contains(&address) || member.stage == Stage::Gone {
+        if !member.named.is_at(address) || member.stage == Stage::Gone {
             return;
         }
         let before = (member.verdict.health(), member.verdict.unsure());
@@ -93,7 +93,7 @@ impl Control {
         let owners: Vec<String> = self
             .members
             .values()
-            .filter(|member| member.named.addresses.contains(&address) && member.stage != Stage::Gone)
+            .filter(|member| member.named.is_at(address) && member.stage != Stage::Gone)
             .map(Member::title)
             .collect();
         if owners.is_empty() {
@@ -122,7 +122,7 @@ impl Control {
                 let known = self
                     .members
                     .values()
-                    .any(|member| member.named.addresses.contains(&address) && self.hop_of(member).is_some());
+                    .any(|member| member.named.is_at(address) && self.hop_of(member).is_some());
                 let then = if known { "its last MAC address stays in use" } else { "it takes no clients" };
                 tracing::warn!("{owners}: {why}; {then}");
             }

@@ -35,7 +35,7 @@ use self::member::{Member, Verdict};
 pub use self::{
     reload::{Prepared, carries},
     resets::Word,
-    start::{Environment, StartError, dimensions},
+    start::{Environment, StartError},
 };
 use super::{
     apply,

@@ -7,7 +7,6 @@ use std::{
 };
 
 use balancer_common::{
-    layout::{Dimensions, maglev_pool},
     state::Admin,
     table::{backend::MAX_BACKENDS, listener::MAX_LISTENERS, service::MAX_SERVICES},
 };
@@ -15,7 +14,7 @@ use balancer_common::{
 use super::{AllNumbers, Control, Member, Verdict, member::Stage};
 use crate::{
     api::types::{LastReload, timestamp},
-    config::Config,
+    config::{Config, dimensions},
     control::{
         desired,
         entries::{listener_id, service_identity},
@@ -55,18 +54,6 @@ pub enum StartError {
     /// More backends, listeners or services than there are numbers.
     #[error("{0}")]
     OutOfNumbers(String),
-}
-
-/// The sizes of the tables that a configuration asks for.
-#[must_use]
-pub fn dimensions(config: &Config) -> Dimensions {
-    Dimensions {
-        flows: config.limits.flows,
-        pins: config.limits.pins,
-        maglev_lines: maglev_pool(config.services.iter().map(|service| service.maglev_size)),
-        nat4: 0,
-        nat6: 0,
-    }
 }
 
 impl Control {

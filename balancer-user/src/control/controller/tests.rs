@@ -72,7 +72,7 @@ fn write(directory: &Path, text: &str) {
 fn start(directory: &Path, tables: Option<Dataplane>) -> Result<Control, StartError> {
     let config_path = directory.join("balancer.toml");
     let config = config::load(&config_path).map_err(|problems| problems.to_string()).unwrap().config;
-    let tables = tables.unwrap_or_else(|| Dataplane::in_memory(dimensions(&config), SEED));
+    let tables = tables.unwrap_or_else(|| Dataplane::in_memory(config::dimensions(&config), SEED));
     Control::start(Environment { config, config_path, tables, seed: SEED })
 }
 

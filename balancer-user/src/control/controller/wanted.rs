@@ -132,7 +132,7 @@ impl Control {
     /// The next hop of the first of its addresses that has one.
     pub(super) fn hop_of(&self, member: &Member) -> Option<NextHop> {
         let resolved = member.named.addresses.iter().find_map(|address| {
-            let hop = self.hops.get(address)?;
+            let hop = self.hops.get(&address.address)?;
             Some(NextHop::new(hop.mac.0, self.tables.interface_line(hop.ifindex)?))
         });
         resolved.or_else(|| (member.adopted_hop != NextHop(0)).then_some(member.adopted_hop))
