@@ -23,7 +23,7 @@ pub(super) struct Draft {
 /// Reads one `[[service.backend]]`.
 pub(super) fn read(table: &Table<'_>) -> Draft {
     let name = table.text("name", name);
-    let addresses = table.texts("address", str::parse).unwrap_or_default();
+    let addresses = table.texts("address", |text| text.parse::<Endpoint>()?.checked()).unwrap_or_default();
     let weight = table.number("weight");
     let state = table.word("state", |word| Admin::from_word(word).filter(|state| *state != Admin::Gone));
     let backup = table.flag("backup");

@@ -15,6 +15,14 @@ impl Endpoint {
         self.port.unwrap_or(0)
     }
 
+    /// Refuses an address that no single host on the network can have.
+    ///
+    /// # Errors
+    /// What it is.
+    pub fn checked(self) -> Result<Self, Fault> {
+        unicast(self.address).map(|()| self)
+    }
+
     /// Whether both may be one server: one address with two ports is two, without a port it is every one of them.
     #[must_use]
     pub fn is_same_server(self, other: Self) -> bool {
@@ -43,7 +51,7 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, Fault> {
         if let Ok(address) = text.parse::<IpAddr>() {
-            return unicast(address).map(|()| address.into());
+            return Ok(address.into());
         }
         if let Ok(socket) = text.parse::<SocketAddr>() {
             return with_port(text, socket);
@@ -70,7 +78,7 @@ fn with_port(text: &str, socket: SocketAddr) -> Result<Endpoint, Fault> {
     {
         return Err(Fault::new(format!("{text:?} has a zone"), "write the address without it"));
     }
-    unicast(socket.ip()).map(|()| Endpoint { address: socket.ip(), port: Some(socket.port()) })
+    Ok(Endpoint { address: socket.ip(), port: Some(socket.port()) })
 }
 
 impl TryFrom<String> for Endpoint {
@@ -103,7 +111,7 @@ mod tests {
         for text in
             ["", "ws-1", "10.0.1.10:0", "10.0.1.10:70000", "[2001:db8::10]", "[fe80::1%2]:80", "224.0.0.1:80"]
         {
-            assert!(text.parse::<Endpoint>().is_err(), "{text}");
+            assert!(text.parse::<Endpoint>().and_then(Endpoint::checked).is_err(), "{text}");
         }
     }
 }

@@ -100,6 +100,8 @@ pub struct AdoptedBackend {
     pub max_flows: u32,
     /// Its next hop.
     pub next_hop: NextHop,
+    /// Its ways for v4 and v6 clients.
+    pub ways: [Way; 2],
 }
 
 /// The shared gauges.
@@ -359,6 +361,7 @@ fn adopt(tables: &Tables) -> Adopted {
             schedule: Schedule(line.load(backend::WORD_SCHEDULE)),
             max_flows: tables.lines(TableId::Ledger)[usize::from(number)].load(ledger::WORD_LIMIT) as u32,
             next_hop: NextHop(line.load(backend::WORD_NEXT_HOP)),
+            ways: [true, false].map(|v4| way(tables, number, v4)),
         })
     });
     let services = tables.lines(TableId::Services).iter().zip(0..).filter_map(|(line, number)| {
@@ -372,6 +375,11 @@ fn adopt(tables: &Tables) -> Adopted {
         listeners: listeners::current(tables),
         hash_seed: None,
     }
+}
+
+fn way(tables: &Tables, number: u16, v4: bool) -> Way {
+    let line = &tables.lines(TableId::Ways)[way::line_of(number, v4) as usize];
+    Way::from_words(&std::array::from_fn(|word| line.load(word)))
 }
 
 /// The current listener with this number.

@@ -162,7 +162,7 @@ impl Control {
             bytes: counts.bytes,
             resets: counts.reset,
             door: None,
-            last_error: member.verdict.last_error.clone(),
+            last_error: member.verdict.last_error.clone().or_else(|| self.trouble(service, member)),
             number,
             remaining: member.drains().then_some(flows),
             drain_ends: self.drain_of(service, member).ends_at(member.draining_since).map(timestamp),

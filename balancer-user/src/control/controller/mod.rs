@@ -20,6 +20,7 @@ mod traffic;
 mod upkeep;
 mod verbs;
 mod wanted;
+mod ways;
 
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,7 @@ pub use self::{
 };
 use super::{
     apply,
+    blocks::{Blocks, Refusal},
     entries::{ListenerId, backend_identity},
     journal::Journal,
     names::{Names, NamesFile},
@@ -52,7 +54,7 @@ use crate::{
     api::types::{ApiError, ErrorCode, LastReload},
     config::{Config, Service},
     dataplane::{Dataplane, DataplaneError, Sweep},
-    net::{Mac, links::Link},
+    net::{links::Link, neighbour::Neighbour},
 };
 use balancer_common::serve::Regime;
 
@@ -70,7 +72,13 @@ pub struct Control {
     names_file: NamesFile,
     saved_names: Names,
     verdicts_file: VerdictsFile,
-    hops: HashMap<IpAddr, Hop>,
+    hops: HashMap<IpAddr, Neighbour>,
+    /// Why addresses are not reached.
+    unreachable: HashMap<IpAddr, String>,
+    /// Entries of translated flows.
+    blocks: Blocks,
+    /// Who got none, by number and family.
+    refused: BTreeMap<(u16, bool), Refusal>,
     links: BTreeMap<String, Link>,
     tables: Dataplane,
     seed: [u8; 16],
@@ -96,13 +104,6 @@ struct AllNumbers {
     services: Numbers<u64>,
     listeners: Numbers<ListenerId>,
     backends: Numbers<u64>,
-}
-
-/// Where an address is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Hop {
-    ifindex: u32,
-    mac: Mac,
 }
 
 /// How a service fares, for the log.

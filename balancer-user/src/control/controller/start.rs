@@ -7,15 +7,17 @@ use std::{
 };
 
 use balancer_common::{
+    layout::Dimensions,
     state::Admin,
-    table::{backend::MAX_BACKENDS, listener::MAX_LISTENERS, service::MAX_SERVICES},
+    table::{backend::MAX_BACKENDS, listener::MAX_LISTENERS, service::MAX_SERVICES, way::Way},
 };
 
-use super::{AllNumbers, Control, Member, Verdict, member::Stage};
+use super::{AllNumbers, Control, Member, Verdict, member::Stage, ways::FAMILIES};
 use crate::{
     api::types::{LastReload, timestamp},
-    config::{Config, dimensions},
+    config::{Config, PoolShape, Source, dimensions},
     control::{
+        blocks::Blocks,
         desired,
         entries::{listener_id, service_identity},
         journal::{Journal, JournalError},
@@ -54,6 +56,9 @@ pub enum StartError {
     /// More backends, listeners or services than there are numbers.
     #[error("{0}")]
     OutOfNumbers(String),
+    /// Live flows are of another mode than the file says.
+    #[error("{0}; take the change back, or `balancer detach` before the start (flows and pins are lost)")]
+    OtherMode(String),
 }
 
 impl Control {
@@ -85,6 +90,9 @@ impl Control {
             started: SystemTime::now(),
             generation: 0,
             hops: HashMap::new(),
+            unreachable: HashMap::new(),
+            blocks: adopt_blocks(&adopted, &config, tables.dimensions()),
+            refused: BTreeMap::new(),
             links: BTreeMap::new(),
             conditions: BTreeMap::new(),
             fingerprints: BTreeMap::new(),
@@ -107,6 +115,7 @@ impl Control {
             control.journal.save(&control.runtime)?;
         }
         control.tell_adoption();
+        control.refuse_other_modes(&control.services).map_err(StartError::OtherMode)?;
         control.note_full();
         control.settle(Instant::now())?;
         Ok(control)
@@ -190,9 +199,35 @@ fn standing(adopted: &Adopted) -> Standing {
     Standing {
         services: adopted.services.iter().map(|(number, _)| (*number, None)).collect(),
         backends: adopted.backends.iter().map(backend).collect(),
+        ways: adopted.backends.iter().flat_map(ways).collect(),
         listeners: None,
+        origins: Vec::new(),
         maglev: BTreeMap::new(),
     }
+}
+
+/// The ways of a backend with its number and the family of the clients.
+fn ways(it: &AdoptedBackend) -> impl Iterator<Item = ((u16, bool), Way)> {
+    let number = it.number;
+    let ways = FAMILIES.into_iter().zip(it.ways).filter(|(_, way)| *way != Way::default());
+    ways.map(move |(v4, way)| ((number, v4), way))
+}
+
+fn adopt_blocks(adopted: &Adopted, config: &Config, dimensions: Dimensions) -> Blocks {
+    let shapes = FAMILIES.map(|v4| PoolShape::of(&config.agent, &config.limits, v4));
+    let mut blocks = Blocks::new(shapes, [dimensions.nat4, dimensions.nat6]);
+    let mut others = 0;
+    for ((number, v4), way) in adopted.backends.iter().flat_map(ways).filter(|(_, it)| it.block.words != 0) {
+        let alike = blocks.adopt(number, v4, way.block, way.sources, way.keep);
+        others += usize::from(!alike);
+    }
+    if others > 0 {
+        tracing::warn!(
+            "agent.sources or limits.nat_ports are others than those of the tables, which stay in use for {others} ways: \
+             `balancer detach` before a start makes the tables anew (flows and pins are lost)"
+        );
+    }
+    blocks
 }
 
 fn adopt_members(
@@ -218,6 +253,7 @@ fn adopt_members(
             service: it.state.service,
             identity: it.identity,
             mode: it.state.mode,
+            source: if it.ways.iter().any(|way| way.keep) { Source::Keep } else { Source::Pool },
             stage,
             verdict: Verdict::of(verdicts.adopt(&key, it.state.health)),
             adopted_hop: it.next_hop,

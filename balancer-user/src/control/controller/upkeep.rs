@@ -67,6 +67,7 @@ impl Control {
             .backends
             .swept(began, |number| named.backends.contains(&number) || in_tables.contains(&number));
         for number in freed {
+            self.blocks.release(number);
             if let Some(member) = self.members.remove(&number) {
                 tracing::debug!("{}: nothing names number {number} any more", member.title());
             }
