@@ -21,6 +21,7 @@ mod sweep;
 mod tables;
 #[cfg(test)]
 mod testing;
+mod translation;
 
 pub use clock::Clock;
 pub use counts::{BackendCounts, Signals};
@@ -32,6 +33,7 @@ pub use query::{FlowFilter, FlowRow, PinFilter, PinRow};
 pub use release::Released;
 pub use resets::{Doomed, Ends, FlowId, Turn};
 pub use sweep::{Named, Sweep};
+pub use translation::PortUse;
 
 use crate::sys::Region;
 use balancer_common::{

@@ -108,6 +108,9 @@ pub struct FlowQuery {
     /// Flows of this client address, or of those in this prefix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
+    /// Flows whose packets come from this port at their backend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nat: Option<u16>,
     /// At most so many, [`DEFAULT_LIMIT`] if absent, 0: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,

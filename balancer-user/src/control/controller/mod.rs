@@ -11,6 +11,7 @@ mod guards;
 mod lookup;
 mod member;
 mod place;
+mod ports;
 mod reload;
 mod resets;
 mod snapshot;
@@ -53,7 +54,7 @@ use super::{
 use crate::{
     api::types::{ApiError, ErrorCode, LastReload},
     config::{Config, Service},
-    dataplane::{Dataplane, DataplaneError, Sweep},
+    dataplane::{Dataplane, DataplaneError, PortUse, Sweep},
     net::{links::Link, neighbour::Neighbour},
 };
 use balancer_common::serve::Regime;
@@ -79,6 +80,10 @@ pub struct Control {
     blocks: Blocks,
     /// Who got none, by number and family.
     refused: BTreeMap<(u16, bool), Refusal>,
+    /// How ports were used at the last sweep, by number and family.
+    port_use: BTreeMap<(u16, bool), PortUse>,
+    /// Who has few of them left.
+    short_of_ports: BTreeSet<(u16, bool)>,
     links: BTreeMap<String, Link>,
     tables: Dataplane,
     seed: [u8; 16],

@@ -93,6 +93,8 @@ impl Control {
             unreachable: HashMap::new(),
             blocks: adopt_blocks(&adopted, &config, tables.dimensions()),
             refused: BTreeMap::new(),
+            port_use: BTreeMap::new(),
+            short_of_ports: BTreeSet::new(),
             links: BTreeMap::new(),
             conditions: BTreeMap::new(),
             fingerprints: BTreeMap::new(),
@@ -230,6 +232,12 @@ fn adopt_blocks(adopted: &Adopted, config: &Config, dimensions: Dimensions) -> B
     blocks
 }
 
+/// From which address its translated packets come, if they are.
+fn source_of(it: &AdoptedBackend) -> Option<Source> {
+    let way = it.ways.iter().find(|way| way.block.words != 0)?;
+    Some(if way.keep { Source::Keep } else { Source::Pool })
+}
+
 fn adopt_members(
     adopted: &Adopted,
     names: &Names,
@@ -239,6 +247,12 @@ fn adopt_members(
     let service_name = |number: u16| {
         let identity = adopted.services.iter().find(|(it, _)| *it == number)?.1;
         config.services.iter().map(|it| it.name.clone()).find(|name| service_identity(name) == identity)
+    };
+    // One that never had a block has no flow that could be read otherwise.
+    let service_source = |number: u16| {
+        let name = service_name(number);
+        let service = config.services.iter().find(|it| Some(&it.name) == name.as_ref());
+        service.map_or(Source::Pool, |service| service.source)
     };
     let member = |it: &AdoptedBackend| {
         let named = names.get(&it.number).cloned().unwrap_or_else(|| Named {
@@ -253,7 +267,7 @@ fn adopt_members(
             service: it.state.service,
             identity: it.identity,
             mode: it.state.mode,
-            source: if it.ways.iter().any(|way| way.keep) { Source::Keep } else { Source::Pool },
+            source: source_of(it).unwrap_or_else(|| service_source(it.state.service)),
             stage,
             verdict: Verdict::of(verdicts.adopt(&key, it.state.health)),
             adopted_hop: it.next_hop,

@@ -73,6 +73,7 @@ impl Control {
             }
         }
         self.save_names();
+        self.count_ports();
         self.unswept = false;
         self.learn_doomed(Instant::now());
         self.follow();

@@ -12,12 +12,13 @@ use balancer_common::{
 
 use super::{Control, Member};
 use crate::{
+    api::types::WayInfo,
     config::{Endpoint, PoolShape, Service, Source},
     control::{
         blocks::{Claim, Refusal, sources_of},
         entries::{address_of, backend_identity, words_of},
     },
-    net::neighbour::Neighbour,
+    net::{Mac, neighbour::Neighbour},
 };
 
 /// Both families of clients: v4, v6.
@@ -165,6 +166,51 @@ impl Control {
         known.map_or_else(|| self.standing_way(member, v4).map_or(0, |way| way.mtu), mtu)
     }
 
+    /// The ways to a backend as they are shown.
+    pub(super) fn way_infos(&self, service: &Service, member: &Member) -> Vec<WayInfo> {
+        let ways = FAMILIES.into_iter().zip(self.ways_of(service, member));
+        let heard = ways.filter(|(v4, _)| hears(service, *v4));
+        match member.mode {
+            Mode::L2dsr => heard.filter_map(|(v4, _)| self.segment_info(member, v4)).collect(),
+            Mode::Ipip | Mode::Nat => heard.filter_map(|(v4, way)| self.way_info(v4, &way)).collect(),
+        }
+    }
+
+    fn segment_info(&self, member: &Member, v4: bool) -> Option<WayInfo> {
+        let address = member.named.addresses.iter().map(|it| it.address);
+        let found = address.filter_map(|it| Some((it, self.neighbour(member.mode, it)?)));
+        found.take(1).next().map(|(address, neighbour)| WayInfo {
+            clients: family(v4).to_owned(),
+            address,
+            gateway: None,
+            mac: Some(neighbour.mac.to_string()),
+            mtu: Some(mtu(neighbour)).filter(|mtu| *mtu != 0),
+            source: None,
+        })
+    }
+
+    fn way_info(&self, v4: bool, way: &Way) -> Option<WayInfo> {
+        if way.destination == Way::default().destination {
+            return None;
+        }
+        let address = address_of(way.destination, way.v6);
+        let [a, b, c, d, e, f, ..] = way.hop.mac().to_le_bytes();
+        let first = address_of(way.sources.first, way.v6);
+        let source = match way.sources.host_bits {
+            _ if way.keep || way.sources == Sources::default() => None,
+            0 => Some(first.to_string()),
+            bits => Some(format!("{first}/{}", if way.v6 { 128 - bits } else { 32 - bits })),
+        };
+        Some(WayInfo {
+            clients: family(v4).to_owned(),
+            address,
+            gateway: self.hops.get(&address).and_then(|neighbour| neighbour.gateway),
+            mac: (way.hop != NextHop(0)).then(|| Mac([a, b, c, d, e, f]).to_string()),
+            mtu: Some(way.mtu).filter(|mtu| *mtu != 0),
+            source,
+        })
+    }
+
     /// Gives blocks to those whose packets are translated.
     pub(super) fn claim_blocks(&mut self) {
         let refused = self.blocks.assign(&self.claims(&self.services));
@@ -246,6 +292,10 @@ pub(super) fn claims_of<'a>(
 ) -> impl Iterator<Item = Claim> + 'a {
     let heard = addresses.iter().filter(|it| hears(service, it.address.is_ipv4()));
     heard.map(move |endpoint| Claim { number, endpoint: *endpoint, source: service.source })
+}
+
+const fn family(v4: bool) -> &'static str {
+    if v4 { "v4" } else { "v6" }
 }
 
 fn mtu(neighbour: &Neighbour) -> u16 {

@@ -217,6 +217,40 @@ fn an_agent_does_not_start_over_flows_of_another_mode() {
 }
 
 #[test]
+fn whether_clients_keep_their_address_is_known_from_the_tables() {
+    let keep = of_mode("mode = \"nat\"\nsource = \"keep\"");
+    let bench = Bench::behind_a_gateway(&keep);
+    assert!(bench.way("ws-1", true).keep);
+    let origin = bench.control.standing.origins[0];
+    assert_eq!((origin.block.words, origin.kept[0]), (0, 1), "no block of its own, and the first listener");
+    let bench = bench.restart();
+    assert_eq!(bench.way("ws-1", true).block.words, 16, "1,000 flows in words of 64");
+    let Bench { directory, control } = bench;
+    write(directory.path(), &nat());
+    let error = start(directory.path(), Some(control.into_tables().reopened())).unwrap_err().to_string();
+    assert!(
+        error.contains("with source \"keep\", and the file says mode \"nat\" with source \"pool\""),
+        "{error}"
+    );
+}
+
+#[test]
+fn who_never_had_a_block_keeps_no_agent_from_starting() {
+    let nine = |source: &str| {
+        let text =
+            file(&service("ws", "203.0.113.10", 2)).replace("maglev_size", &format!("{source}\nmaglev_size"));
+        text.replace("[\"203.0.113.10:443/tcp\"]", "[\"203.0.113.10:443/tcp\"]\nmode = \"nat\"")
+    };
+    let bench = Bench::cold(&nine("source = \"keep\""));
+    let Bench { directory, mut control } = bench;
+    let numbers: Vec<u16> = control.members.keys().copied().collect();
+    numbers.iter().for_each(|number| {
+        [true, false].iter().for_each(|v4| control.tables.set_way(*number, *v4, &Way::default()).unwrap());
+    });
+    start(directory.path(), Some(control.into_tables().reopened())).unwrap();
+}
+
+#[test]
 fn an_echo_request_is_answered_while_enough_backends_are_ready() {
     let mut bench = Bench::cold(&of_mode("icmp_echo = \"balancer\"\nmin_ready = 2"));
     let echo = |bench: &Bench| bench.control.standing.listeners.as_ref().unwrap()[0].echo;
