@@ -14,7 +14,11 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{api::types::TableRow, control::causes::Causes, dataplane::BackendCounts};
+use crate::{
+    api::types::TableRow,
+    control::causes::Causes,
+    dataplane::{BackendCounts, PortUse},
+};
 
 mod families;
 
@@ -57,6 +61,8 @@ pub struct BackendSample {
     pub share: f64,
     /// Pins that name it.
     pub pins: u64,
+    /// How its ports are used, if packets to it are translated.
+    pub ports: Option<PortUse>,
     /// Live flows counted one by one minus the counters, if the last sweep could tell.
     pub drift: Option<i64>,
     /// Whether its checks pass.

@@ -33,7 +33,7 @@ const BREAKAGES: [Breakage; 8] = [
     ("name = \"backend-2\"", "name = \"backend-1\"", "twice"),
     // Keys that are known and not implemented yet.
     ("timeouts = {", "max_load = 1.25\ntimeouts = {", "not supported yet"),
-    ("timeouts = {", "mode = \"ipip\"\ntimeouts = {", "not supported yet"),
+    ("timeouts = {", "mode = \"gue\"\ntimeouts = {", "not supported yet"),
 ];
 
 fn broken(stand: &Stand, (from, to, _): Breakage) -> Result<String> {

@@ -25,6 +25,7 @@ mod privileges;
 mod reload;
 mod runtime;
 mod ssh;
+mod translation;
 
 /// Labs side by side: most of a test is waiting, and two cores are enough for two.
 const THREADS: usize = 2;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         reload::TESTS,
         runtime::TESTS,
         ssh::TESTS,
+        translation::TESTS,
     ];
     trials::run(THREADS, tests.concat())
 }

@@ -17,7 +17,7 @@ use balancer_user::{
         },
     },
     config,
-    control::{Control, Environment, Handle, Message, dimensions, journal::Journal},
+    control::{Control, Environment, Handle, Message, journal::Journal},
     dataplane::Dataplane,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -89,7 +89,7 @@ fn file(state_dir: &Path, backends: &str) -> String {
 /// An agent as the file and its journal say.
 fn start(path: &Path) -> Control {
     let config = config::load(path).unwrap_or_else(|problems| panic!("{problems}")).config;
-    let tables = Dataplane::in_memory(dimensions(&config), SEED);
+    let tables = Dataplane::in_memory(config::dimensions(&config), SEED);
     let environment = Environment { config, config_path: path.to_owned(), tables, seed: SEED };
     Control::start(environment).unwrap_or_else(|error| panic!("it does not start: {error}"))
 }

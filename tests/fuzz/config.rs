@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use balancer_user::config::{self, Backend, Config, HealthCheck, HealthKind, Service};
+use balancer_user::config::{self, Backend, Config, HealthCheck, HealthKind, Mode, Service};
 
 use crate::{hold, verdict::verdict};
 
@@ -19,16 +19,20 @@ pub fn config(input: &[u8]) {
     let again = config::parse(&written, "f").unwrap_or_else(|problems| panic!("{problems}\nof {written}"));
     assert_eq!(again.config, loaded.config, "it came back otherwise from {written}");
     assert_eq!(config::diff(&loaded.config, &again.config), [], "equal, and yet they differ");
-    assert!(config::footprint(&loaded.config.limits, &loaded.config.services).total() > 0);
+    assert!(config::footprint(&loaded.config).total() > 0);
     assert!(loaded.config.services.iter().all(|service| !config::service_settings(service).is_empty()));
 }
 
 /// The text of a configuration, every key written.
 fn written(config: &Config) -> String {
     let Config { agent, limits, services } = config;
+    let sources = match &agent.sources[..] {
+        [] => String::new(),
+        some => format!("sources = {}\n", list(some)),
+    };
     let mut text = format!(
         "schema = 1\n[agent]\ninterfaces = {}\nxdp_mode = {}\non_exit = {}\napi = {}\nstats = {}\n\
-         state_dir = {}\nbpffs = {}\n[limits]\nflows = {}\npins = {}\n",
+         state_dir = {}\nbpffs = {}\n{sources}[limits]\nflows = {}\npins = {}\nnat_ports = {}\n",
         list(&agent.interfaces),
         quoted(agent.xdp_mode.word()),
         quoted(agent.on_exit.word()),
@@ -38,6 +42,7 @@ fn written(config: &Config) -> String {
         quoted(agent.bpffs.display()),
         limits.flows,
         limits.pins,
+        quoted(limits.nat_ports),
     );
     if let Some(seed) = limits.hash_seed {
         let _ = writeln!(text, "hash_seed = \"{:032x}\"", u128::from_be_bytes(seed));
@@ -51,6 +56,9 @@ fn write_service(text: &mut String, service: &Service) {
         name,
         listen,
         mode,
+        source,
+        mss_clamp,
+        icmp_echo,
         maglev_size,
         affinity,
         timeouts,
@@ -93,6 +101,13 @@ fn write_service(text: &mut String, service: &Service) {
         quoted(humantime::format_duration(drain.deadline)),
         quoted(drain.end),
     );
+    let _ = writeln!(text, "icmp_echo = {}", quoted(icmp_echo.word()));
+    if *mode == Mode::Nat {
+        let _ = writeln!(text, "source = {}", quoted(source.word()));
+    }
+    if let Some(mss) = mss_clamp {
+        let _ = writeln!(text, "mss_clamp = {mss}");
+    }
     if let Some(heartbeat) = heartbeat {
         let _ = writeln!(text, "heartbeat = {}", quoted(humantime::format_duration(*heartbeat)));
     }

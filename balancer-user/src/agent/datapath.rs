@@ -4,8 +4,8 @@ use anyhow::{Context as _, Result};
 
 use super::seed;
 use crate::{
-    config::{Config, Via, XdpMode},
-    control::{Control, dimensions},
+    config::{Config, Via, XdpMode, dimensions},
+    control::Control,
     dataplane::{Attached, Dataplane, DataplaneError, OpenOptions},
     health::may_go_by_datapath,
     net::{
@@ -21,7 +21,7 @@ pub(super) async fn links(config: &Config) -> Result<Vec<Link>> {
     for name in &config.agent.interfaces {
         let link = links::by_name(&netlink, name).await?;
         if link.mac.is_none() {
-            anyhow::bail!("interface {name} has no MAC address, so mode l2dsr cannot use it");
+            anyhow::bail!("interface {name} has no MAC address: packets cannot be sent by it");
         }
         found.push(link);
     }

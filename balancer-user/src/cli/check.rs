@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    config::{self, Backend, Config, DEFAULT_PATH, HealthKind, Loaded, Service, Setting, Via},
+    config::{self, Backend, Config, DEFAULT_PATH, HealthKind, Loaded, Mode, Service, Setting, Via},
     health::may_go_by_datapath,
 };
 
@@ -71,6 +71,7 @@ fn service(service: &Service, out: &mut dyn Write) -> io::Result<()> {
     if service.health.via == Via::Auto && service.health.kind != HealthKind::None {
         let way = match may_go_by_datapath(service) {
             true => "by the datapath, where the kernel has it",
+            false if service.mode != Mode::L2dsr => "directly, as in every mode but l2dsr",
             false => "directly: no TCP listener is on the port asked",
         };
         row("checks go", way, out)?;
@@ -94,12 +95,13 @@ fn backend_line(backend: &Backend) -> String {
 }
 
 fn memory(config: &Config, out: &mut dyn Write) -> io::Result<()> {
-    let footprint = config::footprint(&config.limits, &config.services);
+    let footprint = config::footprint(config);
     let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
     writeln!(out, "memory")?;
     row("flows", &mib(footprint.flows), out)?;
     row("pins", &mib(footprint.pins), out)?;
     row("maglev", &mib(footprint.maglev), out)?;
+    row("translation", &mib(footprint.nat), out)?;
     row("fixed tables", &mib(footprint.fixed), out)?;
     row("all", &mib(footprint.total()), out)
 }

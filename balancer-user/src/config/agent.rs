@@ -1,11 +1,14 @@
 //! `[agent]` and `[limits]`.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
+
+use ipnet::IpNet;
 
 use super::{
-    model::{Agent, Limits, OnExit, XdpMode},
+    model::{Agent, Limits, OnExit, PortRange, XdpMode},
     place::Placed,
     problem::{Fault, Report},
+    sources::{families, prefix},
     table::Table,
 };
 
@@ -43,8 +46,17 @@ impl OnExit {
     }
 }
 
-/// Reads `[agent]`; the second value is the place of `stats`, which no service may take.
-pub(super) fn agent(table: &Table<'_>) -> Option<(Agent, Placed<std::net::SocketAddr>)> {
+/// `[agent]`, and the places of what services are held against.
+pub(super) struct Draft {
+    pub(super) agent: Agent,
+    /// No service may take it.
+    pub(super) stats: Placed<SocketAddr>,
+    /// No service may have one of them, nor a backend.
+    pub(super) sources: Vec<Placed<IpNet>>,
+}
+
+/// Reads `[agent]`.
+pub(super) fn agent(table: &Table<'_>) -> Option<Draft> {
     let interfaces = table.texts("interfaces", interface);
     let xdp_mode = table.word("xdp_mode", |word| XdpMode::ALL.into_iter().find(|mode| mode.word() == word));
     let on_exit = table.word("on_exit", |word| OnExit::ALL.into_iter().find(|exit| exit.word() == word));
@@ -52,6 +64,8 @@ pub(super) fn agent(table: &Table<'_>) -> Option<(Agent, Placed<std::net::Socket
     let stats = table.text("stats", socket_address);
     let state_dir = table.text("state_dir", absolute);
     let bpffs = table.text("bpffs", absolute);
+    let sources = table.texts("sources", prefix).unwrap_or_default();
+    families(&sources, table.report);
     distinct(interfaces.as_deref().unwrap_or_default(), table.report);
     let stats = stats?;
     let agent = Agent {
@@ -62,16 +76,21 @@ pub(super) fn agent(table: &Table<'_>) -> Option<(Agent, Placed<std::net::Socket
         stats: stats.value,
         state_dir: state_dir?.value,
         bpffs: bpffs?.value,
+        sources: sources.iter().map(|it| it.value).collect(),
     };
-    Some((agent, stats))
+    Some(Draft { agent, stats, sources })
 }
 
 /// Reads `[limits]`.
-pub(super) fn limits(table: &Table<'_>) -> Option<Limits> {
+pub(super) fn limits(table: &Table<'_>) -> Option<(Limits, Placed<PortRange>)> {
     let flows = table.number("flows");
     let pins = table.number("pins");
     let hash_seed = table.text("hash_seed", seed).map(|seed| seed.value);
-    Some(Limits { flows: flows?.value, pins: pins?.value, hash_seed })
+    let nat_ports = table.text("nat_ports", str::parse::<PortRange>)?;
+    Some((
+        Limits { flows: flows?.value, pins: pins?.value, hash_seed, nat_ports: nat_ports.value },
+        nat_ports,
+    ))
 }
 
 fn distinct(interfaces: &[Placed<String>], report: &Report<'_>) {

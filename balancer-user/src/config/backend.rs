@@ -1,10 +1,9 @@
 //! `[[service.backend]]`.
 
-use std::{net::IpAddr, ops::Range};
+use std::ops::Range;
 
 use super::{
-    listen::backend_address,
-    model::{Admin, Backend},
+    model::{Admin, Backend, Endpoint},
     place::Placed,
     problem::Report,
     service::name,
@@ -15,7 +14,7 @@ use super::{
 pub(super) struct Draft {
     pub(super) at: Range<usize>,
     pub(super) name: Option<Placed<String>>,
-    pub(super) addresses: Vec<Placed<IpAddr>>,
+    pub(super) addresses: Vec<Placed<Endpoint>>,
     pub(super) weight: Option<Placed<u32>>,
     /// `None` when something of it was refused.
     pub(super) backend: Option<Backend>,
@@ -24,7 +23,7 @@ pub(super) struct Draft {
 /// Reads one `[[service.backend]]`.
 pub(super) fn read(table: &Table<'_>) -> Draft {
     let name = table.text("name", name);
-    let addresses = table.texts("address", backend_address).unwrap_or_default();
+    let addresses = table.texts("address", |text| text.parse::<Endpoint>()?.checked()).unwrap_or_default();
     let weight = table.number("weight");
     let state = table.word("state", |word| Admin::from_word(word).filter(|state| *state != Admin::Gone));
     let backup = table.flag("backup");
@@ -44,11 +43,12 @@ pub(super) fn read(table: &Table<'_>) -> Draft {
     Draft { at: table.at().clone(), name, addresses, weight, backend }
 }
 
-fn families(addresses: &[Placed<IpAddr>], report: &Report<'_>) {
+fn families(addresses: &[Placed<Endpoint>], report: &Report<'_>) {
     for (n, address) in addresses.iter().enumerate() {
-        let same = |earlier: &Placed<IpAddr>| earlier.value.is_ipv4() == address.value.is_ipv4();
+        let same =
+            |earlier: &Placed<Endpoint>| earlier.value.address.is_ipv4() == address.value.address.is_ipv4();
         if addresses[..n].iter().any(same) {
-            let family = if address.value.is_ipv4() { "IPv4" } else { "IPv6" };
+            let family = if address.value.address.is_ipv4() { "IPv4" } else { "IPv6" };
             let message = format!("{} is the second {family} address of this backend", address.value);
             report.error(&address.at, message, "keep one of each family; another address is another backend");
         }

@@ -1,12 +1,8 @@
 //! The memory that a configuration costs.
 
-use balancer_common::{
-    layout::{Dimensions, LINE, maglev_pool},
-    probe,
-    table::TableId,
-};
+use balancer_common::{layout::LINE, probe, table::TableId};
 
-use super::model::{Limits, Service};
+use super::{model::Config, nat::dimensions};
 
 /// Bytes of the tables in the kernel, which are allocated at once. The counters, a line for each CPU and backend, come
 /// on top.
@@ -33,16 +29,10 @@ impl Footprint {
     }
 }
 
-/// The memory that these limits and services cost.
+/// The memory that a configuration costs.
 #[must_use]
-pub fn footprint(limits: &Limits, services: &[Service]) -> Footprint {
-    let dimensions = Dimensions {
-        flows: limits.flows,
-        pins: limits.pins,
-        maglev_lines: maglev_pool(services.iter().map(|service| service.maglev_size)),
-        nat4: 0,
-        nat6: 0,
-    };
+pub fn footprint(config: &Config) -> Footprint {
+    let dimensions = dimensions(config);
     let mut footprint = Footprint { fixed: u64::from(probe::LINES) * LINE, ..Footprint::default() };
     for table in TableId::ALL {
         *share(&mut footprint, *table) += dimensions.bytes(*table);

@@ -83,33 +83,8 @@ fn host_address(text: &str, host: &str) -> Result<IpAddr, Fault> {
     }
 }
 
-/// Parses the address of a backend. No mode of this version can change a port, so none may be given.
-pub(super) fn backend_address(text: &str) -> Result<IpAddr, Fault> {
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return unicast(address).map(|()| address);
-    }
-    let address = text.parse::<SocketAddr>().map(|socket| socket.ip());
-    let bare = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .and_then(|ip| ip.parse::<IpAddr>().ok());
-    match (address, bare) {
-        (Ok(address), _) => Err(Fault::new(
-            format!("{text:?} has a port, and mode \"l2dsr\" cannot change ports"),
-            format!("write \"{address}\": the backend listens on the service's port"),
-        )),
-        (_, Some(address)) => {
-            Err(Fault::new(format!("{text:?} has brackets"), format!("write \"{address}\"")))
-        }
-        _ => Err(Fault::new(
-            format!("{text:?} is no IP address"),
-            "write an IPv4 or IPv6 address; names are not looked up",
-        )),
-    }
-}
-
 /// Refuses what no single host on the network can have.
-fn unicast(address: IpAddr) -> Result<(), Fault> {
+pub(super) fn unicast(address: IpAddr) -> Result<(), Fault> {
     let kind = match address {
         IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => {
             let v4 = address.to_canonical();

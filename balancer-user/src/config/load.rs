@@ -10,7 +10,7 @@ use toml::de::DeValue;
 
 use super::{
     agent,
-    model::Config,
+    model::{Config, PortRange},
     place::line_and_column,
     problem::{Problem, Problems, Report, Severity},
     rules, service, syntax,
@@ -19,6 +19,9 @@ use super::{
 
 /// Far more than the most backends take; keeps a device or a log from being read whole.
 const FILE_MAX: u64 = 16 << 20;
+
+/// The first and the last port that this host gives its own connections.
+const LOCAL_PORTS: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 
 /// The number of this file form.
 const SCHEMA: &str = "1";
@@ -43,7 +46,7 @@ pub fn load(path: &Path) -> Result<Loaded, Problems> {
         Problems(vec![Problem::of_file(&file, &message, "name another file with -c, or make it readable")])
     })?;
     match String::from_utf8(bytes) {
-        Ok(text) => parse(&text, &file),
+        Ok(text) => parse_on(&Host::this(), &text, &file),
         Err(error) => {
             let good = error.utf8_error().valid_up_to();
             let text = String::from_utf8_lossy(error.as_bytes());
@@ -68,10 +71,36 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// # Errors
 /// Every problem of the text, in its order.
 pub fn parse(text: &str, file: &str) -> Result<Loaded, Problems> {
+    parse_on(&Host::default(), text, file)
+}
+
+/// What a configuration is held against besides itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Host {
+    /// The ports that it gives its own connections; `None`: not known, and nothing meets them.
+    pub local_ports: Option<PortRange>,
+}
+
+impl Host {
+    /// This host.
+    #[must_use]
+    pub fn this() -> Self {
+        let text = std::fs::read_to_string(LOCAL_PORTS).unwrap_or_default();
+        let mut ports = text.split_whitespace().map_while(|port| port.parse().ok());
+        let local_ports = ports.next().zip(ports.next()).map(|(first, last)| PortRange { first, last });
+        Self { local_ports }
+    }
+}
+
+/// Judges a text on a host.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_on(host: &Host, text: &str, file: &str) -> Result<Loaded, Problems> {
     // Editors of other systems put it there; it is no part of the first line.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let report = Report::new(file, text);
-    let config = judge(text, &report);
+    let config = judge(host, text, &report);
     let problems = report.finish();
     match config {
         Some(config) if problems.iter().all(|problem| problem.severity == Severity::Warning) => {
@@ -81,7 +110,7 @@ pub fn parse(text: &str, file: &str) -> Result<Loaded, Problems> {
     }
 }
 
-fn judge(text: &str, report: &Report<'_>) -> Option<Config> {
+fn judge(host: &Host, text: &str, report: &Report<'_>) -> Option<Config> {
     let document = syntax::read(text, report)?;
     if !schema_is_known(document.get_ref().get("schema"), report) {
         return None;
@@ -92,10 +121,11 @@ fn judge(text: &str, report: &Report<'_>) -> Option<Config> {
     let limits = top.table("limits").and_then(|table| agent::limits(&table));
     let services: Vec<_> = top.tables("service").iter().map(service::read).collect();
     services.iter().for_each(|service| rules::within(service, report));
-    rules::across(&services, agent.as_ref().map(|(_, stats)| stats), report);
+    rules::across(&services, agent.as_ref(), report);
+    rules::translation(host, &services, agent.as_ref(), limits.as_ref(), report);
     Some(Config {
-        agent: agent?.0,
-        limits: limits?,
+        agent: agent?.agent,
+        limits: limits?.0,
         services: services.into_iter().map(|draft| draft.service).collect::<Option<_>>()?,
     })
 }

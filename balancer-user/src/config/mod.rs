@@ -6,6 +6,7 @@
 mod agent;
 mod backend;
 mod diff;
+mod endpoint;
 mod example;
 mod footprint;
 mod health;
@@ -13,6 +14,7 @@ pub mod keys;
 mod listen;
 mod load;
 pub mod model;
+mod nat;
 mod place;
 mod problem;
 mod reference;
@@ -20,6 +22,7 @@ mod rules;
 mod scalar;
 mod service;
 mod settings;
+mod sources;
 mod suggest;
 mod syntax;
 mod table;
@@ -28,8 +31,9 @@ pub use self::{
     diff::{Change, Target, What, diff},
     example::example,
     footprint::{Footprint, footprint},
-    load::{Loaded, load, parse},
+    load::{Host, Loaded, load, parse, parse_on},
     model::*,
+    nat::{PoolShape, SPARE_BLOCKS, dimensions},
     problem::{Fault, Problem, Problems, Severity},
     reference::reference,
     settings::{Setting, agent_settings, backend_settings, limit_settings, service_settings},

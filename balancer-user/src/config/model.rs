@@ -6,6 +6,9 @@ use std::{
     time::Duration,
 };
 
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
 pub use balancer_common::state::{Admin, AffinityBy, DrainEnd, Mode, OnDown, OnExpire, OnNone, Proto};
 
 /// A whole configuration.
@@ -36,6 +39,9 @@ pub struct Agent {
     pub state_dir: PathBuf,
     /// Directory of the bpffs objects, inside a mounted bpffs.
     pub bpffs: PathBuf,
+    /// Addresses that tunnelled and translated packets come from: one prefix of a family at most; of a family without
+    /// one, the own address that the route to the backend prefers.
+    pub sources: Vec<IpNet>,
 }
 
 /// Which XDP mode is asked for.
@@ -67,6 +73,17 @@ pub struct Limits {
     pub pins: u32,
     /// Seed of Maglev; `None`: made once and kept in `state_dir`.
     pub hash_seed: Option<[u8; 16]>,
+    /// Ports that translated packets come from.
+    pub nat_ports: PortRange,
+}
+
+/// Ports from a first one to a last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortRange {
+    /// The first of them.
+    pub first: u16,
+    /// The last of them.
+    pub last: u16,
 }
 
 /// One service.
@@ -78,6 +95,12 @@ pub struct Service {
     pub listen: Vec<Listen>,
     /// How packets reach its backends.
     pub mode: Mode,
+    /// From which address translated packets come; counts in mode `nat` alone.
+    pub source: Source,
+    /// Largest segment size that a handshake may announce.
+    pub mss_clamp: Option<u16>,
+    /// Who answers an echo request to a service address.
+    pub icmp_echo: IcmpEcho,
     /// Slots of its Maglev table, a prime.
     pub maglev_size: u32,
     /// How clients are pinned.
@@ -104,6 +127,24 @@ pub struct Service {
     pub health: HealthCheck,
     /// Its backends, in the order of the file.
     pub backends: Vec<Backend>,
+}
+
+/// From which address translated packets come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// From one of `agent.sources`, or this host's own.
+    Pool,
+    /// From their client's.
+    Keep,
+}
+
+/// Who answers an echo request to a service address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IcmpEcho {
+    /// The host.
+    Host,
+    /// The balancer, while enough backends are ready.
+    Balancer,
 }
 
 /// A front-end address, `203.0.113.10:443/tcp`; a port of `None` is `*`.
@@ -202,13 +243,23 @@ pub enum HealthKind {
     },
 }
 
+/// An address of a backend, `10.0.1.10` or `[2001:db8::10]:8081`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Endpoint {
+    /// The address.
+    pub address: IpAddr,
+    /// The port that packets for it get; `None`: they keep the one that their client asked.
+    pub port: Option<u16>,
+}
+
 /// One backend.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Backend {
     /// Its name, unique in its service.
     pub name: String,
     /// One address, or one v4 and one v6.
-    pub addresses: Vec<IpAddr>,
+    pub addresses: Vec<Endpoint>,
     /// Share of new clients relative to the others.
     pub weight: u32,
     /// What the file wants of it.

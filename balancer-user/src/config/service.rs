@@ -6,7 +6,8 @@ use super::{
     backend, health,
     listen::listen,
     model::{
-        Affinity, AffinityBy, Drain, DrainEnd, Listen, Mode, OnDown, OnExpire, OnNone, Service, Timeouts,
+        Affinity, AffinityBy, Drain, DrainEnd, IcmpEcho, Listen, Mode, OnDown, OnExpire, OnNone, Service,
+        Source, Timeouts,
     },
     place::Placed,
     problem::Fault,
@@ -21,6 +22,9 @@ pub(super) struct Draft {
     pub(super) at: Range<usize>,
     pub(super) name: Option<Placed<String>>,
     pub(super) listen: Vec<Placed<Listen>>,
+    pub(super) mode: Option<Placed<Mode>>,
+    pub(super) source: Option<Placed<Source>>,
+    pub(super) icmp_echo: Option<Placed<IcmpEcho>>,
     pub(super) maglev_size: Option<Placed<u32>>,
     pub(super) heartbeat: Option<Placed<Duration>>,
     pub(super) min_ready: Option<Placed<u32>>,
@@ -39,11 +43,31 @@ pub(super) struct PlacedTimeouts {
     pub(super) udp: Option<Placed<Duration>>,
 }
 
-impl Service {
-    /// The port that the health checks ask: their own, else the first that the service listens on.
+impl Source {
+    /// Every source.
+    pub const ALL: [Self; 2] = [Self::Pool, Self::Keep];
+
+    /// Its word in the configuration.
     #[must_use]
-    pub fn health_port(&self) -> Option<u16> {
-        self.health.port.or_else(|| self.listen.iter().find_map(|listen| listen.port))
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pool => "pool",
+            Self::Keep => "keep",
+        }
+    }
+}
+
+impl IcmpEcho {
+    /// Everybody who may answer.
+    pub const ALL: [Self; 2] = [Self::Host, Self::Balancer];
+
+    /// Its word in the configuration.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Balancer => "balancer",
+        }
     }
 }
 
@@ -53,6 +77,9 @@ pub(super) fn read(table: &Table<'_>) -> Draft {
         at: table.at().clone(),
         name: table.text("name", name),
         listen: table.texts("listen", listen).unwrap_or_default(),
+        mode: table.word("mode", Mode::from_word),
+        source: table.word("source", |word| Source::ALL.into_iter().find(|source| source.word() == word)),
+        icmp_echo: table.word("icmp_echo", |word| IcmpEcho::ALL.into_iter().find(|it| it.word() == word)),
         maglev_size: table.number("maglev_size"),
         heartbeat: table.duration("heartbeat"),
         min_ready: table.number("min_ready"),
@@ -69,7 +96,10 @@ fn whole(table: &Table<'_>, draft: &Draft) -> Option<Service> {
     // These have one word each so far, so that reading them is all.
     table.word("vip", |word| (word == "manual").then_some(()));
     table.word("balance", |word| (word == "maglev").then_some(()));
-    let mode = table.word("mode", Mode::from_word);
+    if let Some(mode) = &draft.mode {
+        table.check_only("mode", mode.value.word());
+    }
+    let mss_clamp = table.number("mss_clamp").map(|mss| mss.value);
     let on_down = table.word("on_down", OnDown::from_word);
     let on_expire = table.word("on_expire", OnExpire::from_word);
     let on_none = table.word("on_none", OnNone::from_word);
@@ -81,7 +111,10 @@ fn whole(table: &Table<'_>, draft: &Draft) -> Option<Service> {
     Some(Service {
         name: draft.name.as_ref()?.value.clone(),
         listen: draft.listen.iter().map(|listen| listen.value).collect(),
-        mode: mode?.value,
+        mode: draft.mode.as_ref()?.value,
+        source: draft.source.as_ref()?.value,
+        mss_clamp,
+        icmp_echo: draft.icmp_echo.as_ref()?.value,
         maglev_size: draft.maglev_size.as_ref()?.value,
         affinity: affinity?,
         timeouts: Timeouts {

@@ -6,7 +6,7 @@ use siphasher::sip::SipHasher24;
 
 use super::{
     keys::{Key, Section},
-    model::{Affinity, Agent, Backend, Drain, HealthCheck, HealthKind, Limits, Service, Timeouts},
+    model::{Affinity, Agent, Backend, Drain, HealthCheck, HealthKind, Limits, Mode, Service, Timeouts},
 };
 
 /// One key with its value.
@@ -53,9 +53,9 @@ fn list(items: &[impl ToString]) -> String {
 /// `[agent]`.
 #[must_use]
 pub fn agent_settings(agent: &Agent) -> Vec<Setting> {
-    let Agent { interfaces, xdp_mode, on_exit, api, stats, state_dir, bpffs } = agent;
+    let Agent { interfaces, xdp_mode, on_exit, api, stats, state_dir, bpffs, sources } = agent;
     let setting = |key, value: String| Setting::new(Section::Agent, key, value);
-    vec![
+    let mut settings = vec![
         setting("interfaces", list(interfaces)),
         setting("xdp_mode", xdp_mode.word().to_owned()),
         setting("on_exit", on_exit.word().to_owned()),
@@ -63,16 +63,20 @@ pub fn agent_settings(agent: &Agent) -> Vec<Setting> {
         setting("stats", stats.to_string()),
         setting("state_dir", state_dir.display().to_string()),
         setting("bpffs", bpffs.display().to_string()),
-    ]
+    ];
+    settings.extend((!sources.is_empty()).then(|| setting("sources", list(sources))));
+    settings
 }
 
 /// `[limits]`. The seed is a secret and shows as a fingerprint.
 #[must_use]
 pub fn limit_settings(limits: &Limits) -> Vec<Setting> {
-    let Limits { flows, pins, hash_seed } = limits;
+    let Limits { flows, pins, hash_seed, nat_ports } = limits;
     let seed = hash_seed.map(|seed| Setting::new(Section::Limits, "hash_seed", fingerprint(&seed)));
     let counts = [("flows", flows), ("pins", pins)];
-    counts.map(|(key, value)| Setting::new(Section::Limits, key, value)).into_iter().chain(seed).collect()
+    let ports = Setting::new(Section::Limits, "nat_ports", nat_ports);
+    let counts = counts.map(|(key, value)| Setting::new(Section::Limits, key, value));
+    counts.into_iter().chain(seed).chain([ports]).collect()
 }
 
 fn fingerprint(seed: &[u8; 16]) -> String {
@@ -88,6 +92,9 @@ pub fn service_settings(service: &Service) -> Vec<Setting> {
         name: _,
         listen,
         mode,
+        source,
+        mss_clamp,
+        icmp_echo,
         maglev_size,
         affinity,
         timeouts,
@@ -106,6 +113,7 @@ pub fn service_settings(service: &Service) -> Vec<Setting> {
     let mut settings = vec![
         Setting::new(Section::Service, "listen", list(listen)),
         Setting::new(Section::Service, "mode", mode),
+        Setting::new(Section::Service, "icmp_echo", icmp_echo.word()),
         Setting::new(Section::Service, "maglev_size", maglev_size),
         Setting::new(Section::Service, "min_ready", min_ready),
         Setting::new(Section::Service, "on_down", on_down),
@@ -114,6 +122,8 @@ pub fn service_settings(service: &Service) -> Vec<Setting> {
         Setting::new(Section::Service, "on_none", on_none),
         Setting::new(Section::Service, "panic_below", share(*panic_below)),
     ];
+    settings.extend((*mode == Mode::Nat).then(|| Setting::new(Section::Service, "source", source.word())));
+    settings.extend(mss_clamp.map(|mss| Setting::new(Section::Service, "mss_clamp", mss)));
     settings.extend(heartbeat.map(|heartbeat| Setting::new(Section::Service, "heartbeat", heartbeat)));
     settings.extend(affinity_settings(affinity));
     settings.extend(timeout_settings(timeouts));

@@ -38,14 +38,15 @@ pub fn apply(steps: Vec<Step>, tables: &mut Dataplane, standing: &mut Standing, 
 fn take(step: &Step, tables: &mut Dataplane, seed: &[u8; 16]) -> Result<Option<(u16, u64)>, DataplaneError> {
     match step {
         Step::SetService(number, line) => tables.set_service(*number, line.identity, line.affinity_timeout),
+        Step::SetWay(number, v4, way) => tables.set_way(*number, *v4, way)?,
         Step::SetNextHop(number, hop) => tables.set_next_hop(*number, *hop),
-        Step::SetBackend(WantedBackend { number, identity, state, schedule, max_flows, hop: _ }) => {
+        Step::SetBackend(WantedBackend { number, identity, state, schedule, max_flows, hop: _, ways: _ }) => {
             tables.set_schedule(*number, *schedule);
             tables.set_max_flows(*number, *max_flows);
             tables.set_backend(*number, *identity, *state);
         }
         Step::SetMaglev(number, inputs) => return set_maglev(*number, inputs, tables, seed).map(Some),
-        Step::SetListeners(listeners) => tables.set_listeners(listeners, &[])?,
+        Step::SetListeners(listeners, origins) => tables.set_listeners(listeners, origins)?,
         Step::ClearBackend(number) => tables.clear_backend(*number),
         Step::ClearService(number) => tables.clear_service(*number),
     }

@@ -4,7 +4,10 @@ use std::net::IpAddr;
 
 use balancer_common::{
     hash::sip,
-    table::listener::{Echo, ListenerEntry, ListenerKey, TimeoutTicks, WideAddress, wide4},
+    table::{
+        listener::{Echo, ListenerEntry, ListenerKey, TimeoutTicks, WideAddress, wide4},
+        way::Words,
+    },
 };
 
 use crate::{
@@ -30,7 +33,27 @@ pub fn listener_key(listen: &Listen) -> ListenerKey {
     ListenerKey { address: wide(listen.address), port: listen.port.unwrap_or(0), proto: listen.proto as u8 }
 }
 
-fn wide(address: IpAddr) -> WideAddress {
+/// An address as a way has it.
+#[must_use]
+pub fn words_of(address: IpAddr) -> Words {
+    match address {
+        IpAddr::V4(v4) => [u32::from_ne_bytes(v4.octets()), 0, 0, 0],
+        IpAddr::V6(v6) => bytemuck::cast(v6.octets()),
+    }
+}
+
+/// The address of a way.
+#[must_use]
+pub fn address_of(words: Words, v6: bool) -> IpAddr {
+    match v6 {
+        false => IpAddr::from(words[0].to_ne_bytes()),
+        true => IpAddr::from(bytemuck::cast::<_, [u8; 16]>(words)),
+    }
+}
+
+/// An address as it is looked up.
+#[must_use]
+pub fn wide(address: IpAddr) -> WideAddress {
     match address {
         IpAddr::V4(v4) => wide4(u32::from_ne_bytes(v4.octets())),
         IpAddr::V6(v6) => bytemuck::cast(v6.octets()),

@@ -8,6 +8,7 @@ use balancer_common::{
     table::{
         backend::{BackendState, NextHop},
         schedule::Schedule,
+        way::Way,
     },
 };
 
@@ -26,6 +27,8 @@ pub struct Subject {
     pub candidate: Candidate,
     /// Its next hop, as far as known.
     pub hop: NextHop,
+    /// Its ways for v4 and v6 clients.
+    pub ways: [Way; 2],
     /// How packets reach it.
     pub mode: Mode,
     /// Since when its application asks to be drained, or the operator drains it.
@@ -62,6 +65,8 @@ pub struct WantedBackend {
     pub max_flows: u32,
     /// Where its packets go.
     pub hop: NextHop,
+    /// Its ways for v4 and v6 clients.
+    pub ways: [Way; 2],
 }
 
 /// A service's backends, judged.
@@ -127,10 +132,17 @@ fn heard(min_ready: u32, subjects: &[Subject]) -> Vec<Candidate> {
 
 fn wanted(service: u16, situation: &Situation, subject: &Subject, heard: &Candidate) -> WantedBackend {
     let Subject {
-        number, identity, candidate: Candidate { admin, health, .. }, hop, mode, max_flows, ..
+        number,
+        identity,
+        candidate: Candidate { admin, health, .. },
+        hop,
+        ways,
+        mode,
+        max_flows,
+        ..
     } = *subject;
     let state = BackendState { serving: situation.serving(heard), admin, health, mode, service };
-    WantedBackend { number, identity, state, schedule: Schedule::default(), max_flows, hop }
+    WantedBackend { number, identity, state, schedule: Schedule::default(), max_flows, hop, ways }
 }
 
 /// How many take new clients because they are up, or because nobody was judged yet; none in a panic.

@@ -4,6 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 fn subject(number: u16, admin: Admin, health: Health) -> Subject {
     Subject {
+        ways: [balancer_common::table::way::Way::default(); 2],
         number,
         identity: u64::from(number),
         name: format!("ws-{number}"),

@@ -6,6 +6,7 @@
 //! rest of the agent asks it.
 
 pub mod apply;
+pub mod blocks;
 pub mod causes;
 mod controller;
 pub mod desired;
@@ -16,6 +17,7 @@ pub mod judge;
 mod maglev;
 pub mod names;
 pub mod numbers;
+pub mod origins;
 pub mod reconcile;
 pub mod resets;
 pub mod runtime;
@@ -26,7 +28,7 @@ pub mod verdicts;
 pub(crate) mod testing;
 
 pub use self::{
-    controller::{Control, Environment, Prepared, StartError, Word, carries, dimensions},
+    controller::{Control, Environment, Prepared, StartError, Word, carries},
     handle::{Handle, Message, ReloadCall},
     maglev::MaglevInputs,
 };

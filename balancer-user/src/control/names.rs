@@ -13,6 +13,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::store;
+use crate::config::Endpoint;
 
 /// Version of the file's form.
 const VERSION: u32 = 1;
@@ -27,7 +28,15 @@ pub struct Named {
     /// Its name.
     pub backend: String,
     /// Its addresses.
-    pub addresses: Vec<IpAddr>,
+    pub addresses: Vec<Endpoint>,
+}
+
+impl Named {
+    /// Whether one of its addresses is this.
+    #[must_use]
+    pub fn is_at(&self, address: IpAddr) -> bool {
+        self.addresses.iter().any(|endpoint| endpoint.address == address)
+    }
 }
 
 /// Names by number.

@@ -2,7 +2,8 @@
 //!
 //! Packets go on meanwhile, so each step must leave the tables in a state that serves them:
 //!
-//! 1. services and next hops, before anything names them;
+//! 1. services, ways and next hops, before anything names them; then origins that are new, before a client is translated
+//!    to where nobody knows the answer;
 //! 2. backends that begin to take new clients, before a Maglev table names them;
 //! 3. Maglev tables, so that who leaves is named by none before he stops taking clients: otherwise a client
 //!    would be placed by neither the old table nor the new one;
@@ -15,7 +16,9 @@ use std::collections::BTreeMap;
 use balancer_common::table::{
     backend::{BackendState, NextHop},
     listener::ListenerEntry,
+    origin::OriginEntry,
     schedule::Schedule,
+    way::Way,
 };
 
 use super::{judge::WantedBackend, maglev::MaglevInputs};
@@ -29,6 +32,8 @@ pub struct Wanted {
     pub backends: Vec<WantedBackend>,
     /// Every listener.
     pub listeners: Vec<ListenerEntry>,
+    /// Where translated answers come from.
+    pub origins: Vec<OriginEntry>,
 }
 
 /// A service's line and table as they are wanted.
@@ -60,8 +65,12 @@ pub struct Standing {
     pub services: BTreeMap<u16, Option<ServiceLine>>,
     /// Backends by number.
     pub backends: BTreeMap<u16, StandingBackend>,
+    /// The ways of backends by number, for v4 clients or v6 ones.
+    pub ways: BTreeMap<(u16, bool), Way>,
     /// The listeners; `None`: not known.
     pub listeners: Option<Vec<ListenerEntry>>,
+    /// The origins that stand with them.
+    pub origins: Vec<OriginEntry>,
     /// What each service's current Maglev table was made of, where known.
     pub maglev: BTreeMap<u16, MaglevInputs>,
 }
@@ -86,14 +95,16 @@ pub struct StandingBackend {
 pub enum Step {
     /// A service's line.
     SetService(u16, ServiceLine),
+    /// A backend's way for v4 clients, or v6 ones.
+    SetWay(u16, bool, Way),
     /// A backend's next hop.
     SetNextHop(u16, NextHop),
     /// A backend's state.
     SetBackend(WantedBackend),
     /// A service's new Maglev table, unless the same stands already.
     SetMaglev(u16, MaglevInputs),
-    /// The whole set of listeners.
-    SetListeners(Vec<ListenerEntry>),
+    /// The whole set of listeners, and of origins.
+    SetListeners(Vec<ListenerEntry>, Vec<OriginEntry>),
     /// A backend's number is free.
     ClearBackend(u16),
     /// A service's number is free.
@@ -110,11 +121,18 @@ pub fn steps(wanted: &Wanted, standing: &Standing) -> Vec<Step> {
     });
     let mut steps = Vec::new();
     steps.extend(service_lines(wanted, standing, false));
+    steps.extend(ways(wanted, standing));
     steps.extend(next_hops(wanted, standing));
+    let published = with_new_origins(wanted, standing);
+    let stands = published
+        .as_ref()
+        .map_or((standing.listeners.as_ref(), &standing.origins), |it| (Some(&it.0), &it.1));
+    let listeners_change = stands.0 != Some(&wanted.listeners) || !alike(stands.1, &wanted.origins);
+    steps.extend(published.map(|(listeners, origins)| Step::SetListeners(listeners, origins)));
     steps.extend(early.into_iter().map(Step::SetBackend));
     steps.extend(maglev_tables(wanted, standing));
-    if standing.listeners.as_ref() != Some(&wanted.listeners) {
-        steps.push(Step::SetListeners(wanted.listeners.clone()));
+    if listeners_change {
+        steps.push(Step::SetListeners(wanted.listeners.clone(), wanted.origins.clone()));
     }
     steps.extend(late.into_iter().map(Step::SetBackend));
     steps.extend(service_lines(wanted, standing, true));
@@ -129,6 +147,32 @@ fn service_lines(wanted: &Wanted, standing: &Standing, retired: bool) -> impl It
         .filter(move |service| service.retired == retired)
         .filter(|service| standing.services.get(&service.number) != Some(&Some(service.line)))
         .map(|service| Step::SetService(service.number, service.line))
+}
+
+fn ways(wanted: &Wanted, standing: &Standing) -> Vec<Step> {
+    let each = |backend: &WantedBackend| {
+        [(backend.number, true, backend.ways[0]), (backend.number, false, backend.ways[1])]
+    };
+    let all = wanted.backends.iter().flat_map(each);
+    let stands = |number, v4| standing.ways.get(&(number, v4)).copied().unwrap_or_default();
+    let changed = all.filter(|(number, v4, way)| stands(*number, *v4) != *way);
+    changed.map(|(number, v4, way)| Step::SetWay(number, v4, way)).collect()
+}
+
+/// The listeners that stand with the origins that are new beside those that stand; `None`: there are no new ones.
+fn with_new_origins(wanted: &Wanted, standing: &Standing) -> Option<(Vec<ListenerEntry>, Vec<OriginEntry>)> {
+    let listeners = standing.listeners.as_ref()?;
+    if wanted.origins.iter().all(|origin| standing.origins.contains(origin)) {
+        return None;
+    }
+    let stays = |it: &&OriginEntry| !wanted.origins.iter().any(|other| other.key == it.key);
+    let origins = wanted.origins.iter().chain(standing.origins.iter().filter(stays)).copied().collect();
+    Some((listeners.clone(), origins))
+}
+
+/// Whether these are the same origins, in whatever order.
+fn alike(one: &[OriginEntry], other: &[OriginEntry]) -> bool {
+    one.len() == other.len() && one.iter().all(|origin| other.contains(origin))
 }
 
 fn next_hops(wanted: &Wanted, standing: &Standing) -> impl Iterator<Item = Step> {
@@ -174,20 +218,34 @@ impl Standing {
             Step::SetService(number, line) => {
                 self.services.insert(number, Some(line));
             }
+            Step::SetWay(number, v4, way) => {
+                self.ways.insert((number, v4), way);
+            }
             Step::SetNextHop(number, hop) => {
                 if let Some(backend) = self.backends.get_mut(&number) {
                     backend.hop = hop;
                 }
             }
-            Step::SetBackend(WantedBackend { number, identity, state, schedule, max_flows, hop }) => {
+            Step::SetBackend(WantedBackend {
+                number,
+                identity,
+                state,
+                schedule,
+                max_flows,
+                hop,
+                ways: _,
+            }) => {
                 self.backends.insert(number, StandingBackend { identity, state, schedule, max_flows, hop });
             }
             Step::SetMaglev(number, inputs) => {
                 self.maglev.insert(number, inputs);
             }
-            Step::SetListeners(listeners) => self.listeners = Some(listeners),
+            Step::SetListeners(listeners, origins) => {
+                (self.listeners, self.origins) = (Some(listeners), origins);
+            }
             Step::ClearBackend(number) => {
                 self.backends.remove(&number);
+                self.ways.retain(|(of, _), _| *of != number);
             }
             Step::ClearService(number) => {
                 self.services.remove(&number);

@@ -22,6 +22,7 @@ fn subject(number: u16, admin: Admin, health: Health) -> Subject {
         name: format!("ws-{number}"),
         candidate: testing::candidate(admin, health),
         hop: NextHop::new([2, 0, 0, 0, 0, number as u8], 1),
+        ways: [Way::default(); 2],
         mode: Mode::L2dsr,
         draining_since: None,
         max_flows: 0,
@@ -38,6 +39,7 @@ fn wanted(subjects: &[Subject]) -> Wanted {
         services: vec![WantedService { number: SERVICE, line, maglev: judged.maglev, retired: false }],
         backends: judged.backends,
         listeners: vec![listener_entry(&service, &service.listen[0], (5, SERVICE), &[7; 16], clock)],
+        origins: vec![],
     }
 }
 
@@ -52,7 +54,11 @@ fn take(wanted: &Wanted, standing: &mut Standing) -> Vec<String> {
                 Step::SetNextHop(number, _) => format!("hop {number}"),
                 Step::SetBackend(backend) => format!("backend {} {:?}", backend.number, backend.state.admin),
                 Step::SetMaglev(number, _) => format!("maglev {number}"),
-                Step::SetListeners(listeners) => format!("{} listeners", listeners.len()),
+                Step::SetListeners(listeners, origins) => match origins.len() {
+                    0 => format!("{} listeners", listeners.len()),
+                    origins => format!("{} listeners, {origins} origins", listeners.len()),
+                },
+                Step::SetWay(number, v4, _) => format!("way {number} {}", if *v4 { "v4" } else { "v6" }),
                 Step::ClearBackend(number) => format!("clear backend {number}"),
                 Step::ClearService(number) => format!("clear service {number}"),
             };
@@ -133,4 +139,45 @@ fn a_changed_word_that_changes_nothing_for_packets_is_written_alone() {
     let order = take(&wanted(&panic(Health::Down)), &mut standing);
     assert_eq!(order, ["backend 1 Ready"]);
     assert!(Serving(standing.backends[&1].state.serving.0).new_clients());
+}
+
+fn translated(subjects: &[Subject]) -> Wanted {
+    let mut wanted = wanted(subjects);
+    let way = |number| Way { port: number, hop: NextHop(1), ..Way::default() };
+    wanted.backends.iter_mut().for_each(|it| it.ways[0] = way(it.number));
+    let origin = |number| OriginEntry {
+        key: balancer_common::table::origin::key([0, u64::from(number)], 81, 6),
+        sources: Default::default(),
+        block: Default::default(),
+        kept: [0; 4],
+        mss: 0,
+    };
+    wanted.origins = subjects.iter().map(|subject| origin(subject.number)).collect();
+    wanted
+}
+
+#[test]
+fn ways_and_origins_stand_before_a_backend_takes_clients() {
+    let mut standing = Standing::default();
+    let one = translated(&[subject(1, Admin::Ready, Health::Up)]);
+    let order = take(&one, &mut standing);
+    assert_eq!(
+        order,
+        ["service 3", "way 1 v4", "hop 1", "backend 1 Ready", "maglev 3", "1 listeners, 1 origins"]
+    );
+    assert_eq!(
+        take(&translated(&two_up()), &mut standing),
+        ["way 2 v4", "hop 2", "1 listeners, 2 origins", "backend 2 Ready", "maglev 3"]
+    );
+    assert!(steps(&translated(&two_up()), &standing).is_empty());
+}
+
+#[test]
+fn an_origin_goes_before_its_backends_number_is_free() {
+    let mut standing = Standing::default();
+    take(&translated(&two_up()), &mut standing);
+    let one = translated(&[subject(1, Admin::Ready, Health::Up)]);
+    let order = take(&one, &mut standing);
+    assert_eq!(order, ["maglev 3", "1 listeners, 1 origins", "clear backend 2"]);
+    assert_eq!(standing.ways.len(), 1, "what is cleared is written anew");
 }

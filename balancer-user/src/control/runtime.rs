@@ -3,14 +3,14 @@
 //! Each remembers what the file said when it was made. It stands until its opposite verb, `reload
 //! --discard-runtime`, or until the file says something else about that same key than it did then.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::collections::BTreeMap;
 
 use balancer_common::state::Admin;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     api::types::SetDrain,
-    config::{Backend, Config, Service},
+    config::{Backend, Config, Endpoint, Service},
 };
 
 /// Every runtime change, by service and backend.
@@ -46,7 +46,7 @@ pub struct BackendChange {
 #[serde(deny_unknown_fields)]
 pub struct Added {
     /// Its addresses.
-    pub addresses: Vec<IpAddr>,
+    pub addresses: Vec<Endpoint>,
     /// Its weight.
     pub weight: u32,
 }

@@ -9,14 +9,14 @@ use balancer_common::{
 
 use super::judge::Rules;
 use crate::config::{
-    Affinity, Agent, Backend, Config, Drain, HealthCheck, HealthKind, Limits, Listen, OnExit, Service,
-    Timeouts, Via, XdpMode,
+    Affinity, Agent, Backend, Config, Drain, HealthCheck, HealthKind, IcmpEcho, Limits, Listen, OnExit,
+    PortRange, Service, Source, Timeouts, Via, XdpMode,
 };
 
 pub(crate) fn backend(name: &str, host: u8) -> Backend {
     Backend {
         name: name.to_owned(),
-        addresses: vec![IpAddr::from([10, 0, 0, host])],
+        addresses: vec![IpAddr::from([10, 0, 0, host]).into()],
         weight: 100,
         state: Admin::Ready,
         backup: false,
@@ -56,6 +56,9 @@ pub(crate) fn service(name: &str, backends: Vec<Backend>) -> Service {
             proto: Proto::Tcp,
         }],
         mode: Mode::L2dsr,
+        source: Source::Pool,
+        mss_clamp: None,
+        icmp_echo: IcmpEcho::Host,
         maglev_size: 251,
         affinity: Affinity { by: AffinityBy::Client, timeout: 3600 * second, v4_prefix: 32, v6_prefix: 64 },
         timeouts: Timeouts {
@@ -95,8 +98,14 @@ pub(crate) fn config(services: Vec<Service>) -> Config {
             stats: ([127, 0, 0, 1], 9180).into(),
             state_dir: "/var/lib/balancer".into(),
             bpffs: "/sys/fs/bpf/balancer".into(),
+            sources: Vec::new(),
         },
-        limits: Limits { flows: 1000, pins: 1000, hash_seed: None },
+        limits: Limits {
+            flows: 1000,
+            pins: 1000,
+            hash_seed: None,
+            nat_ports: PortRange { first: 1024, last: 32767 },
+        },
         services,
     }
 }

@@ -21,6 +21,7 @@ mod sweep;
 mod tables;
 #[cfg(test)]
 mod testing;
+mod translation;
 
 pub use clock::Clock;
 pub use counts::{BackendCounts, Signals};
@@ -32,6 +33,7 @@ pub use query::{FlowFilter, FlowRow, PinFilter, PinRow};
 pub use release::Released;
 pub use resets::{Doomed, Ends, FlowId, Turn};
 pub use sweep::{Named, Sweep};
+pub use translation::PortUse;
 
 use crate::sys::Region;
 use balancer_common::{
@@ -100,6 +102,8 @@ pub struct AdoptedBackend {
     pub max_flows: u32,
     /// Its next hop.
     pub next_hop: NextHop,
+    /// Its ways for v4 and v6 clients.
+    pub ways: [Way; 2],
 }
 
 /// The shared gauges.
@@ -359,6 +363,7 @@ fn adopt(tables: &Tables) -> Adopted {
             schedule: Schedule(line.load(backend::WORD_SCHEDULE)),
             max_flows: tables.lines(TableId::Ledger)[usize::from(number)].load(ledger::WORD_LIMIT) as u32,
             next_hop: NextHop(line.load(backend::WORD_NEXT_HOP)),
+            ways: [true, false].map(|v4| way(tables, number, v4)),
         })
     });
     let services = tables.lines(TableId::Services).iter().zip(0..).filter_map(|(line, number)| {
@@ -372,6 +377,11 @@ fn adopt(tables: &Tables) -> Adopted {
         listeners: listeners::current(tables),
         hash_seed: None,
     }
+}
+
+fn way(tables: &Tables, number: u16, v4: bool) -> Way {
+    let line = &tables.lines(TableId::Ways)[way::line_of(number, v4) as usize];
+    Way::from_words(&std::array::from_fn(|word| line.load(word)))
 }
 
 /// The current listener with this number.

@@ -1,6 +1,6 @@
 //! Lists of flows and pins, and the one pin of a client.
 
-use super::{Dataplane, listener, tables::Tables};
+use super::{Dataplane, listener, tables::Tables, translation};
 use balancer_common::{
     env::Env,
     settings::PIN_CLOCK_MASK,
@@ -26,6 +26,8 @@ pub struct FlowFilter {
     pub backend: Option<u16>,
     /// Client address.
     pub client: Option<IpAddr>,
+    /// The port that its packets come from at the backend.
+    pub nat: Option<u16>,
 }
 
 /// A flow.
@@ -43,6 +45,8 @@ pub struct FlowRow {
     pub state: &'static str,
     /// Seconds since its last packet, to within a tick.
     pub idle: f64,
+    /// The address and port that its packets come from at the backend, if they are translated.
+    pub nat: Option<SocketAddr>,
 }
 
 /// Which pins are asked for; an empty filter means all.
@@ -143,7 +147,7 @@ impl Dataplane {
                 return false;
             }
             let key = F::FlowSlots::key(line, slot, word);
-            let row = self.flow_row::<F>(&key, word, now);
+            let row = self.flow_row::<F>(&key, word, now, F::FlowSlots::hint(line, slot));
             if fits(&row, filter) {
                 rows.push(row);
             }
@@ -151,15 +155,17 @@ impl Dataplane {
         });
     }
 
-    fn flow_row<F: HostFamily>(&self, key: &KeyOf<F::Flows>, word: FlowWord, now: u16) -> FlowRow {
-        FlowRow {
+    fn flow_row<F: HostFamily>(&self, key: &KeyOf<F::Flows>, word: FlowWord, now: u16, hint: u32) -> FlowRow {
+        let row = FlowRow {
             client: SocketAddr::new(F::address(F::client_of(key)), F::sport_of(key)),
             listener: F::listener_of(key),
             dport: word.dport(),
             backend: word.backend(),
             state: FlowState::word(word.state()),
             idle: self.tables.clock.flow_seconds(word.idle(now)),
-        }
+            nat: None,
+        };
+        FlowRow { nat: translation::source(&self.tables, &row, hint), ..row }
     }
 
     /// Pins that fit the filter and have not run out, `limit` at most, in no order.
@@ -233,8 +239,9 @@ impl Dataplane {
 }
 
 fn fits(row: &FlowRow, filter: &FlowFilter) -> bool {
-    let FlowFilter { listeners, backend, client } = filter;
+    let FlowFilter { listeners, backend, client, nat } = filter;
     listeners.as_ref().is_none_or(|some| some.contains(&row.listener))
         && backend.is_none_or(|one| one == row.backend)
         && client.is_none_or(|one| one == row.client.ip())
+        && nat.is_none_or(|port| row.nat.is_some_and(|it| it.port() == port))
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use crate::{
-    config::model::{HealthKind, Listen, Proto, Service, Via},
+    config::model::{Endpoint, HealthKind, Listen, Mode, Proto, Service, Via},
     dataplane::Probes,
 };
 
@@ -30,15 +30,16 @@ impl Ways {
 /// wire if the check goes by the datapath. `None`: it cannot be asked.
 pub(super) fn choose(
     service: &Service,
-    addresses: &[IpAddr],
+    addresses: &[Endpoint],
     ways: &Ways,
-) -> Option<(IpAddr, Option<IpAddr>)> {
+) -> Option<(Endpoint, Option<IpAddr>)> {
     let health = &service.health;
     let by_datapath = match health.via {
         Via::Direct => None,
+        _ if service.mode != Mode::L2dsr => None,
         Via::Auto if !ways.datapath => None,
         Via::Auto => {
-            let near = addresses.iter().filter(|address| !ways.elsewhere.contains(address));
+            let near = addresses.iter().filter(|it| !ways.elsewhere.contains(&it.address));
             paired(near, || sure(service))
         }
         Via::Datapath => {
@@ -54,6 +55,7 @@ pub(super) fn choose(
 #[must_use]
 pub fn may_go_by_datapath(service: &Service) -> bool {
     match service.health.via {
+        _ if service.mode != Mode::L2dsr => false,
         Via::Direct => false,
         Via::Auto => sure(service).next().is_some(),
         Via::Datapath => true,
@@ -72,11 +74,11 @@ fn sure(service: &Service) -> impl Iterator<Item = &Listen> {
 
 /// The first address that a listener has the family of, and the first such listener's.
 fn paired<'a, L: Iterator<Item = &'a Listen>>(
-    mut addresses: impl Iterator<Item = &'a IpAddr>,
+    mut addresses: impl Iterator<Item = &'a Endpoint>,
     listeners: impl Fn() -> L,
-) -> Option<(IpAddr, IpAddr)> {
+) -> Option<(Endpoint, IpAddr)> {
     addresses.find_map(|address| {
-        let listen = listeners().find(|listen| same_family(listen.address, *address))?;
+        let listen = listeners().find(|listen| same_family(listen.address, address.address))?;
         Some((*address, listen.address))
     })
 }

@@ -24,7 +24,8 @@ fn service(via: Via, listen: &[&str], port: Option<u16>) -> Service {
 
 /// What is asked where: `SERVICE on BACKEND:PORT` by the datapath, else `BACKEND:PORT`.
 fn asked_of(service: &Service, backend: &[&str], ways: &Ways) -> Option<String> {
-    let target = Target::of(service, &addresses(backend), ways)?;
+    let backend: Vec<_> = addresses(backend).into_iter().map(Into::into).collect();
+    let target = Target::of(service, &backend, ways)?;
     let at = target.socket_address();
     Some(match target.way {
         Way::Direct => at.to_string(),
@@ -105,4 +106,16 @@ fn the_programs_are_wanted_where_a_check_may_go_by_the_datapath() {
     let mut unasked = service(Via::Auto, &["203.0.113.10:443/tcp"], None);
     unasked.health.kind = HealthKind::None;
     assert!(!may_go_by_datapath(&unasked));
+}
+
+#[test]
+fn in_a_tunnel_and_by_translation_a_check_goes_directly() {
+    let plain = service(Via::Auto, &["203.0.113.10:443/tcp"], None);
+    assert!(may_go_by_datapath(&plain));
+    for mode in [Mode::Ipip, Mode::Nat] {
+        let service = Service { mode, ..plain.clone() };
+        assert!(!may_go_by_datapath(&service));
+        let (_, by) = choose(&service, &[V4.parse().unwrap()], &Ways::in_memory()).unwrap();
+        assert_eq!(by, None);
+    }
 }

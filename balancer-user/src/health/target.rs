@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    config::model::{HealthCheck, HealthKind, Service},
+    config::model::{Endpoint, HealthCheck, HealthKind, Service},
     health::{
         Way,
         choice::{Ways, choose, listeners, same_family},
@@ -43,18 +43,18 @@ pub struct Target {
 }
 
 impl Target {
-    /// The target of a backend with these addresses: the first; the port of the check, else of the service's first TCP
-    /// listener, else of its first listener that has one. By the datapath these are the first address and the
+    /// The target of a backend with these addresses: the first; the port of the check, else of that address, else of the
+    /// service's first TCP listener, else of its first listener that has one. By the datapath these are the first address and the
     /// listeners of one family. `None` if there is no such address, or no port to ask and the kind wants one.
     #[must_use]
-    pub fn of(service: &Service, addresses: &[IpAddr], ways: &Ways) -> Option<Self> {
+    pub fn of(service: &Service, addresses: &[Endpoint], ways: &Ways) -> Option<Self> {
         let check = service.health.clone();
         let (address, by) = choose(service, addresses, ways)?;
         let mut heard = listeners(service).filter(|it| by.is_none_or(|by| same_family(it.address, by)));
-        let port = check.port.or_else(|| heard.find_map(|it| it.port));
+        let port = check.port.or(address.port).or_else(|| heard.find_map(|it| it.port));
         let way = by.map_or(Way::Direct, |service| Way::Datapath { service, probes: ways.probes.clone() });
         let port = if check.kind == HealthKind::None { port.unwrap_or(0) } else { port? };
-        Some(Self { address, port, way, check })
+        Some(Self { address: address.address, port, way, check })
     }
 
     /// Address and port.
@@ -68,7 +68,7 @@ impl Target {
 mod tests {
     use super::*;
     use crate::{
-        config::model::{Listen, Proto},
+        config::model::{Listen, Mode, Proto},
         control::testing,
     };
 
@@ -84,7 +84,7 @@ mod tests {
         }
     }
 
-    fn addresses(texts: &[&str]) -> Vec<IpAddr> {
+    fn addresses(texts: &[&str]) -> Vec<Endpoint> {
         texts.iter().map(|address| address.parse().unwrap()).collect()
     }
 
@@ -100,6 +100,17 @@ mod tests {
         assert_eq!(asked(&with_port).as_deref(), Some("10.0.1.10:8081"));
         assert_eq!(asked(&service(&listen, HealthKind::Tcp, None)).as_deref(), Some("10.0.1.10:443"));
         assert_eq!(asked(&service(&listen[..2], HealthKind::Tcp, None)).as_deref(), Some("10.0.1.10:53"));
+    }
+
+    #[test]
+    fn the_port_of_a_backend_is_asked_before_the_listeners() {
+        let with = |port| {
+            let service = Service { mode: Mode::Nat, ..service(&[(443, Proto::Tcp)], HealthKind::Tcp, port) };
+            let target = Target::of(&service, &addresses(&["10.0.1.10:8443"]), &Ways::in_memory()).unwrap();
+            (target.socket_address().to_string(), target.way)
+        };
+        assert_eq!(with(None), ("10.0.1.10:8443".to_owned(), Way::Direct));
+        assert_eq!(with(Some(81)), ("10.0.1.10:81".to_owned(), Way::Direct));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use balancer_common::state::{Admin, Health};
 use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue};
 
 use super::{BackendSample, Family, Snapshot};
-use crate::control::causes::Cause;
+use crate::{control::causes::Cause, dataplane::PortUse};
 
 type Encoder<'a> = DescriptorEncoder<'a>;
 
@@ -24,6 +24,7 @@ pub(super) fn of_backends(snapshot: &Snapshot, encoder: &mut Encoder<'_>) -> fmt
     gauge(snapshot, encoder, "backend_up", "Whether the checks pass", |it| u64::from(it.up))?;
     states(snapshot, encoder)?;
     resets(snapshot, encoder)?;
+    ports(snapshot, encoder)?;
     gauge(snapshot, encoder, "backend_weight", "Weight", |it| u64::from(it.weight))?;
     let help = "Verdicts that changed since the agent's start";
     counter(snapshot, encoder, "backend_transitions_total", help, |it| it.transitions)?;
@@ -77,6 +78,20 @@ fn resets(snapshot: &Snapshot, encoder: &mut Encoder<'_>) -> fmt::Result {
         let [service, backend] = labels(sample);
         for cause in Cause::ALL {
             family.sample(&[service, backend, ("cause", cause.word())], &sample.resets.of(cause))?;
+        }
+    }
+    Ok(())
+}
+
+/// One sample for each use of a port.
+fn ports(snapshot: &Snapshot, encoder: &mut Encoder<'_>) -> fmt::Result {
+    let help = "Ports for translated flows, as of the last sweep";
+    let mut family = Family::gauge(encoder, "nat_ports", help)?;
+    for (sample, ports) in snapshot.backends.iter().filter_map(|it| Some((it, it.ports?))) {
+        let [service, backend] = labels(sample);
+        let PortUse { taken, resting, free } = ports;
+        for (word, value) in [("taken", taken), ("resting", resting), ("free", free)] {
+            family.sample(&[service, backend, ("state", word)], &value)?;
         }
     }
     Ok(())

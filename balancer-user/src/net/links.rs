@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use rtnetlink::{
     MulticastGroup,
-    packet_route::link::{LinkAttribute, LinkFlags, LinkMessage, LinkXdp},
+    packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp},
 };
 use tokio::{sync::mpsc, task::JoinSet, time};
 
@@ -31,6 +31,10 @@ pub struct Link {
     pub carrier: bool,
     /// Number of the XDP program on it, whosever.
     pub xdp: Option<u32>,
+    /// Bytes of its largest IP packet.
+    pub mtu: u32,
+    /// What it is, where it is no hardware: `bridge`, `veth`.
+    pub kind: Option<String>,
 }
 
 impl Link {
@@ -55,8 +59,36 @@ impl Link {
             up: flags.contains(LinkFlags::Up),
             carrier: flags.contains(LinkFlags::Up | LinkFlags::LowerUp),
             xdp,
+            mtu: message.attributes.iter().find_map(mtu).unwrap_or(0),
+            kind: message.attributes.iter().find_map(kind),
         })
     }
+}
+
+/// Kinds of interfaces that take frames from another one's native XDP program (`ndo_xdp_xmit`); hardware mostly does.
+const TAKES_FRAMES: [&str; 4] = ["veth", "tun", "bond", "netdevsim"];
+
+impl Link {
+    /// Whether it is known that it takes no frames from another interface's native XDP program.
+    #[must_use]
+    pub fn takes_no_frames(&self) -> bool {
+        self.kind.as_deref().is_some_and(|kind| !TAKES_FRAMES.contains(&kind))
+    }
+}
+
+fn mtu(attribute: &LinkAttribute) -> Option<u32> {
+    match attribute {
+        LinkAttribute::Mtu(mtu) => Some(*mtu),
+        _ => None,
+    }
+}
+
+fn kind(attribute: &LinkAttribute) -> Option<String> {
+    let LinkAttribute::LinkInfo(infos) = attribute else { return None };
+    infos.iter().find_map(|info| match info {
+        LinkInfo::Kind(kind) => Some(kind.to_string()),
+        _ => None,
+    })
 }
 
 fn program(fact: &LinkXdp) -> Option<u32> {

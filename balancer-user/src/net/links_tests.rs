@@ -2,7 +2,7 @@ use super::*;
 use crate::net::testing::{Cable, is_root};
 
 fn link(carrier: bool) -> Link {
-    Link { index: 2, name: "eth0".to_owned(), mac: None, up: true, carrier, xdp: None }
+    Link { index: 2, name: "eth0".to_owned(), mac: None, up: true, carrier, xdp: None, mtu: 1500, kind: None }
 }
 
 #[test]

@@ -5,6 +5,8 @@
 //! use. So [`Keeper`] watches the neighbour table and asks the kernel to use an entry (`NTF_USE`) that is
 //! missing, failed or stale: the kernel then probes as it always does, by its own timers.
 //!
+//! An address that is behind a gateway is reached by the gateway's MAC address: the gateway is resolved in its place.
+//!
 //! `table` decides, without a socket; this file moves the messages.
 
 use std::{
@@ -64,19 +66,37 @@ pub struct NeighbourEvent {
 /// How an address is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// By this MAC address, out of this interface.
-    Resolved {
-        /// Index of the interface.
-        ifindex: u32,
-        /// The MAC address.
-        mac: Mac,
-    },
+    /// By this neighbour.
+    Resolved(Neighbour),
     /// Not at all. This is no verdict on the backend: the last MAC address may serve until the health
     /// check has spoken.
     Unreachable {
         /// Why, in words for a log line.
         why: String,
     },
+}
+
+/// The neighbour by which an address is reached: itself, or the gateway on the way to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Neighbour {
+    /// Index of the interface.
+    pub ifindex: u32,
+    /// Its MAC address.
+    pub mac: Mac,
+    /// Its address, if it is a gateway.
+    pub gateway: Option<IpAddr>,
+    /// The own address that this host would send from.
+    pub source: Option<IpAddr>,
+    /// Bytes of the largest IP packet on the way, as far as this host knows; 0: it does not.
+    pub mtu: u32,
+}
+
+impl Neighbour {
+    /// The address itself, on the segment of an interface.
+    #[must_use]
+    pub const fn on_segment(ifindex: u32, mac: Mac) -> Self {
+        Self { ifindex, mac, gateway: None, source: None, mtu: 0 }
+    }
 }
 
 /// Keeps the MAC addresses of a set of addresses resolved, until it is dropped.
@@ -135,7 +155,8 @@ impl Keeper {
     }
 
     /// An address does not answer as it should. Its MAC address may be another by now, which the kernel would find
-    /// out only when the entry ages (half a minute): it is asked for anew, at most every few seconds.
+    /// out only when the entry ages (half a minute): it is asked for anew, at most every few seconds. A gateway is
+    /// doubted when nobody answers of those that are kept behind it.
     pub fn doubt(&self, address: IpAddr) {
         // With so many doubts waiting, one more says nothing new.
         let _full = self.doubts.try_send(address);
@@ -282,12 +303,12 @@ fn now() -> std::time::Instant {
 }
 
 async fn path(netlink: &Netlink, links: &[Link], address: IpAddr) -> Result<Path, NetError> {
-    let segment = match route::look_up(netlink, address).await {
-        Ok(route) => route::segment_of(address, &route),
+    let way = match route::look_up(netlink, address).await {
+        Ok(route) => route::gateway_of(address, &route).map(|gateway| (route, gateway)),
         Err(error) => Err(error),
     };
-    match segment {
-        Ok(ifindex) => Ok(Path::on(links, ifindex)),
+    match way {
+        Ok((route, gateway)) => Ok(Path::on(links, &route, gateway)),
         // What the kernel refuses for one address (v6 where there is no IPv6) must not stop the others.
         Err(RouteError::Net(error)) if error.errno().is_none() => Err(error),
         Err(error) => Ok(Path::None { why: error.to_string() }),

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use rtnetlink::{
     RouteMessageBuilder,
-    packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType, RouteVia},
+    packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteMetric, RouteType, RouteVia},
 };
 
 use crate::net::{NetError, Netlink, netlink::collect};
@@ -18,6 +18,8 @@ pub struct Route {
     pub hop: Hop,
     /// The source address that this host would use.
     pub source: Option<IpAddr>,
+    /// Bytes of the largest IP packet on it, where that is less than the interface's.
+    pub mtu: Option<u32>,
 }
 
 /// The next hop on the way to an address.
@@ -42,19 +44,10 @@ pub enum RouteError {
         /// The kernel's word.
         why: String,
     },
-    /// It has a route, but direct server return cannot use it.
-    #[error(
-        "{to} is behind the gateway {gateway}; mode l2dsr changes MAC addresses alone, so a backend must \
-         stand on a segment of this host"
-    )]
-    BehindGateway {
-        /// The address.
-        to: IpAddr,
-        /// The gateway.
-        gateway: IpAddr,
-    },
     /// It is this host.
-    #[error("{to} is an address of this host, which cannot be a backend of its own in mode l2dsr")]
+    #[error(
+        "{to} is an address of this host, which cannot be a backend of its own: what it sends to itself leaves by no interface"
+    )]
     Local {
         /// The address.
         to: IpAddr,
@@ -76,27 +69,28 @@ pub async fn look_up(netlink: &Netlink, to: IpAddr) -> Result<Route, RouteError>
     route.ok_or_else(|| RouteError::NoRoute { to, why: "not to a single host".to_owned() })
 }
 
-/// The interface on whose segment `to` stands.
+/// The gateway on the way to `to`; `None`: it stands on the interface's own segment.
 ///
 /// # Errors
-/// Why direct server return cannot reach it.
-pub fn segment_of(to: IpAddr, route: &Route) -> Result<u32, RouteError> {
+/// If no interface leads there.
+pub fn gateway_of(to: IpAddr, route: &Route) -> Result<Option<IpAddr>, RouteError> {
     match route.hop {
-        Hop::Direct => Ok(route.ifindex),
-        Hop::Gateway(gateway) => Err(RouteError::BehindGateway { to, gateway }),
+        Hop::Direct => Ok(None),
+        Hop::Gateway(gateway) => Ok(Some(gateway)),
         Hop::Local => Err(RouteError::Local { to }),
     }
 }
 
 impl Route {
     fn of(message: &RouteMessage, to: IpAddr) -> Option<Self> {
-        let mut route = Self { ifindex: 0, hop: Hop::Direct, source: None };
+        let mut route = Self { ifindex: 0, hop: Hop::Direct, source: None, mtu: None };
         for attribute in &message.attributes {
             match attribute {
                 RouteAttribute::Oif(index) => route.ifindex = *index,
                 RouteAttribute::Gateway(address) => route.hop = gateway(ip_of(address)?, to),
                 RouteAttribute::Via(via) => route.hop = gateway(ip_via(via)?, to),
                 RouteAttribute::PrefSource(address) => route.source = ip_of(address),
+                RouteAttribute::Metrics(metrics) => route.mtu = metrics.iter().find_map(mtu),
                 _ => {}
             }
         }
@@ -106,6 +100,14 @@ impl Route {
             _ => return None,
         }
         (route.ifindex != 0).then_some(route)
+    }
+}
+
+/// Set by hand, or learned from a router on the way.
+fn mtu(metric: &RouteMetric) -> Option<u32> {
+    match metric {
+        RouteMetric::Mtu(mtu) => Some(*mtu).filter(|mtu| *mtu != 0),
+        _ => None,
     }
 }
 

@@ -76,12 +76,17 @@ fn sizes_and_prefixes_need_new_maps_and_only_those() {
         ("v4_prefix = 24", "v4_prefix = 32"),
         ("v6_prefix = 56", "v6_prefix = 64"),
         ("timeout = \"20days\"", "timeout = \"1h\""),
+        ("sources = [\"192.0.2.64/28\", ", "sources = ["),
+        ("nat_ports = \"2048-30000\"", "nat_ports = \"2048-20000\""),
+        ("mode = \"ipip\"", "mode = \"l2dsr\""),
+        ("source = \"keep\"", "source = \"pool\""),
+        ("mss_clamp = 1400", "mss_clamp = 1300"),
     ]);
     let new_maps: Vec<_> = changes.iter().filter(|change| change.needs_new_maps()).cloned().collect();
     let shown = shown(&new_maps);
-    assert_eq!(shown.len(), 6, "{shown:?}");
-    assert_eq!(shown[0], "limits: flows 2000000 → 1000000");
-    assert_eq!(changes.len(), 7);
+    assert_eq!(shown.len(), 10, "{shown:?}");
+    assert_eq!(shown[1], "limits: flows 2000000 → 1000000");
+    assert_eq!(changes.len(), 12);
 }
 
 #[test]
@@ -131,6 +136,9 @@ fn every_key_with_a_value_shows_as_itself() {
         ("\ntimeout = \"500ms\"", "\ntimeout = \"10ms\"", "health.timeout"),
         ("rise = 1", "rise = 9", "health.rise"),
         ("fall = 5", "fall = 9", "health.fall"),
+        ("mss_clamp = 1400\n", "", "mss_clamp"),
+        ("mode = \"ipip\"", "mode = \"l2dsr\"", "mode"),
+        ("10.0.1.10:8081", "10.0.1.10:8083", "backend api-1: address"),
         ("\"10.0.1.10\", \"2001:db8:0:1::10\"", "\"10.0.1.10\"", "backend ws-1: address"),
     ] {
         let shown = shown(&after(&[(from, to)]));

@@ -79,17 +79,17 @@ fn a_byte_order_mark_is_no_part_of_the_first_line() {
 #[test]
 fn the_footprint_follows_limits_and_services() {
     let mut config = config::parse(WHOLE, "whole").unwrap().config;
-    let one = config::footprint(&config.limits, &config.services);
+    let one = config::footprint(&config);
     let entries = u64::from(config.limits.flows);
     assert!(one.flows <= entries * (48 + 72), "{one:?}");
     config.limits.flows *= 2;
     config.limits.pins *= 2;
-    let two = config::footprint(&config.limits, &config.services);
+    let two = config::footprint(&config);
     assert!(two.flows.abs_diff(2 * one.flows) < 4_096 && two.pins.abs_diff(2 * one.pins) < 4_096);
-    assert_eq!(two.total(), two.flows + two.pins + two.maglev + two.fixed);
+    assert_eq!(two.total(), two.flows + two.pins + two.maglev + two.nat + two.fixed);
     // Three tables of two bytes a slot, in lines of 64 bytes.
     let slots = config.services.pop().unwrap().maglev_size;
-    let fewer = config::footprint(&config.limits, &config.services);
+    let fewer = config::footprint(&config);
     assert_eq!(two.maglev - fewer.maglev, 3 * (2 * u64::from(slots)).next_multiple_of(64));
 }
 
@@ -112,4 +112,32 @@ fn more_than_a_host_can_number_is_refused() {
          f:14749:1: 5120 backends are too many; use at most 4095 on one host\n\
          f:18418:1: 1024 services are too many; use at most 1023 on one host"
     );
+}
+
+/// The problems of the least file with a service in this mode, on a host with these ports of its own.
+fn on_host(mode: &str, nat_ports: &str, first: u16, last: u16) -> Vec<String> {
+    let least = include_str!("good/least.toml");
+    let text = least.replace("[[service.backend]]", &format!("{mode}\n[[service.backend]]"));
+    let text = format!("{text}\n[limits]\nnat_ports = {nat_ports:?}\n");
+    let host = config::Host { local_ports: Some(config::PortRange { first, last }) };
+    let problems = config::parse_on(&host, &text, "f").err().map_or_else(Vec::new, |problems| problems.0);
+    problems.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn ports_that_the_host_gives_its_own_connections_are_no_translated_ones() {
+    let pool = "mode = \"nat\"";
+    assert_eq!(on_host(pool, "1024-32767", 32_768, 60_999), [""; 0]);
+    assert_eq!(
+        on_host(pool, "1024-32768", 32_768, 60_999),
+        [
+            "f:16:13: nat_ports 1024-32768 meet the ports that this host gives its own connections, 32768-60999; let \
+             them end below 32768, or move net.ipv4.ip_local_port_range"
+        ]
+    );
+    assert_eq!(on_host(pool, "61000-65535", 1024, 60_999), [""; 0]);
+    assert_eq!(on_host(pool, "60000-65535", 1024, 60_999).len(), 1);
+    for unasked in ["mode = \"ipip\"", "mode = \"nat\"\nsource = \"keep\""] {
+        assert_eq!(on_host(unasked, "1024-65535", 32_768, 60_999), [""; 0]);
+    }
 }

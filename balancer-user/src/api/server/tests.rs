@@ -11,7 +11,7 @@ use crate::{
         types::{ApiError, ErrorCode},
     },
     config,
-    control::{Control, Environment, Message, dimensions},
+    control::{Control, Environment, Message},
     dataplane::Dataplane,
 };
 
@@ -35,7 +35,7 @@ impl Bench {
         let state_dir = format!("interfaces = [\"eth0\"]\nstate_dir = {:?}", directory.path());
         std::fs::write(&config_path, FILE.replace("interfaces = [\"eth0\"]", &state_dir)).unwrap();
         let config = config::load(&config_path).unwrap().config;
-        let tables = Dataplane::in_memory(dimensions(&config), SEED);
+        let tables = Dataplane::in_memory(config::dimensions(&config), SEED);
         let control = Control::start(Environment { config, config_path, tables, seed: SEED }).unwrap();
         let (handle, messages) = Handle::new();
         tokio::spawn(own(control, messages));
@@ -121,7 +121,8 @@ async fn verbs_answer_with_how_the_backend_stands() {
     let set = SetAdmin { force: true, ..SetAdmin::to(balancer_common::state::Admin::Drain) };
     let drained: BackendDoc = client.put(&of(routes::BACKEND_ADMIN), &set).await.unwrap();
     assert_eq!(drained.backend.remaining, Some(0));
-    let add = AddBackend { name: "ws-5".to_owned(), addresses: vec![[10, 0, 0, 5].into()], weight: None };
+    let add =
+        AddBackend { name: "ws-5".to_owned(), addresses: vec!["10.0.0.5".parse().unwrap()], weight: None };
     let added: BackendDoc = client.post(&routes::path(routes::BACKENDS, &["ws"]), &add).await.unwrap();
     assert_eq!(added.backend.weight, 100);
     let query = DeleteQuery { now: true, force: true };

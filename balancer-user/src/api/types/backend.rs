@@ -6,6 +6,7 @@ use balancer_common::state::{Admin, Health};
 use serde::{Deserialize, Serialize};
 
 use super::{Schema, words};
+use crate::config::Endpoint;
 
 /// `GET /v1/services/{service}/backends`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +32,23 @@ pub struct BackendDoc {
     pub notes: Vec<String>,
 }
 
+/// The way to a backend for clients of one family.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WayInfo {
+    /// Which clients' packets take it: `v4` or `v6`.
+    pub clients: String,
+    /// The address that they are sent to.
+    pub address: IpAddr,
+    /// The gateway on the way there; `null`: it is on the segment of an interface.
+    pub gateway: Option<IpAddr>,
+    /// The MAC address that they are sent to.
+    pub mac: Option<String>,
+    /// Bytes of the largest IP packet that fits; `null`: not known.
+    pub mtu: Option<u16>,
+    /// Where they come from then, an address or prefix; `null`: from their client.
+    pub source: Option<String>,
+}
+
 /// One backend.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BackendRow {
@@ -38,10 +56,16 @@ pub struct BackendRow {
     pub name: String,
     /// Its first address.
     pub address: IpAddr,
-    /// All its addresses: one, or one v4 and one v6.
-    pub addresses: Vec<IpAddr>,
-    /// Its port, if it is not the service's.
+    /// All its addresses, one, or one v4 and one v6; with a port where that is not the service's.
+    pub addresses: Vec<Endpoint>,
+    /// The port of its first address, if it is not the service's.
     pub port: Option<u16>,
+    /// How packets reach it.
+    #[serde(default)]
+    pub mode: String,
+    /// Its ways for v4 and v6 clients, as far as they are known.
+    #[serde(default)]
+    pub ways: Vec<WayInfo>,
     /// Its share of new clients relative to the others.
     pub weight: u32,
     /// What the operator wants of it.

@@ -8,6 +8,7 @@ use balancer_common::state::{Admin, DrainEnd, Proto};
 use serde::{Deserialize, Serialize};
 
 use super::words;
+use crate::config::Endpoint;
 
 /// Rows of a list of flows or pins when `limit` is not given.
 pub const DEFAULT_LIMIT: usize = 1000;
@@ -18,8 +19,8 @@ pub const DEFAULT_LIMIT: usize = 1000;
 pub struct AddBackend {
     /// Its name.
     pub name: String,
-    /// One address, or one v4 and one v6.
-    pub addresses: Vec<IpAddr>,
+    /// One address, or one v4 and one v6; in mode `nat` with a port, `10.0.1.10:8081`, if it is not the one asked.
+    pub addresses: Vec<Endpoint>,
     /// Its weight; `null` means 100.
     #[serde(default)]
     pub weight: Option<u32>,
@@ -107,6 +108,9 @@ pub struct FlowQuery {
     /// Flows of this client address, or of those in this prefix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
+    /// Flows whose packets come from this port at their backend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nat: Option<u16>,
     /// At most so many, [`DEFAULT_LIMIT`] if absent, 0: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,

@@ -86,6 +86,15 @@ pub struct ServiceDetail {
     pub min_ready: u32,
     /// Slots of its Maglev table.
     pub maglev_size: u32,
+    /// Where translated packets come from, `pool` or `keep`; `null` in other modes than `nat`.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// Largest segment size that a handshake may announce; `null`: any.
+    #[serde(default)]
+    pub mss_clamp: Option<u16>,
+    /// Who answers echo requests, `host` or `balancer`.
+    #[serde(default)]
+    pub icmp_echo: String,
     /// Idle timeouts in seconds.
     pub timeouts: TimeoutsInfo,
     /// Its health check.

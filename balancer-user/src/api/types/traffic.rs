@@ -30,6 +30,9 @@ pub struct FlowRow {
     pub state: String,
     /// Seconds since its last packet.
     pub idle: u64,
+    /// Where its packets come from at the backend, `192.0.2.64:1024`; `null` if they are not translated.
+    #[serde(default)]
+    pub nat: Option<String>,
 }
 
 /// `GET /v1/flows/count`.

@@ -1,7 +1,5 @@
 //! `balancer backend add`.
 
-use std::net::IpAddr;
-
 use clap::Args;
 
 use crate::{
@@ -11,6 +9,7 @@ use crate::{
         types::{AddBackend, BackendDoc},
     },
     cli::{exit::Failure, ui::Ui},
+    config::Endpoint,
 };
 
 /// Add a backend.
@@ -24,9 +23,9 @@ pub(in crate::cli) struct AddArgs {
     /// Name of the backend, new in the service.
     backend: String,
 
-    /// Its address, or one v4 and one v6.
+    /// Its address, or one v4 and one v6; in mode nat with :PORT, if it is not the one that clients ask.
     #[arg(value_name = "ADDRESS", required = true, num_args = 1..=2)]
-    addresses: Vec<IpAddr>,
+    addresses: Vec<Endpoint>,
 
     /// Its share of new clients relative to the others [default: 100].
     #[arg(long)]

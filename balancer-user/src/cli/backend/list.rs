@@ -7,7 +7,7 @@ use crate::{
     api::{
         client::Client,
         routes,
-        types::{BackendRow, BackendsDoc},
+        types::{BackendRow, BackendsDoc, WayInfo},
     },
     cli::{
         exit::Failure,
@@ -39,13 +39,15 @@ const COLUMNS: [Column; 8] = [
     Column::number("PINS").spare(1),
 ];
 
-const WIDE: [Column; 7] = [
+const WIDE: [Column; 9] = [
     Column::number("NUMBER"),
     Column::text("SINCE"),
     Column::number("TOTAL"),
     Column::number("PACKETS"),
     Column::number("BYTES"),
     Column::number("RESETS"),
+    Column::text("MODE"),
+    Column::text("WAY"),
     Column::text("ERROR"),
 ];
 
@@ -87,16 +89,31 @@ fn more(row: &BackendRow) -> Vec<Value> {
         row.packets.into(),
         row.bytes.into(),
         row.resets.into(),
+        (&row.mode).into(),
+        Value::or_dash(ways(&row.ways).as_ref()),
         Value::or_dash(row.last_error.as_ref()),
     ]
 }
 
 fn addresses(row: &BackendRow) -> String {
-    let all = row.addresses.iter().map(|address| match row.port {
-        Some(port) => std::net::SocketAddr::new(*address, port).to_string(),
-        None => address.to_string(),
-    });
-    all.collect::<Vec<_>>().join(",")
+    row.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Once where both families go alike.
+fn ways(ways: &[WayInfo]) -> Option<String> {
+    let mut texts: Vec<String> = ways.iter().map(way).collect();
+    texts.dedup();
+    (!texts.is_empty()).then(|| texts.join(","))
+}
+
+fn way(info: &WayInfo) -> String {
+    let WayInfo { clients: _, address, gateway, mac, mtu, source } = info;
+    let mut words = vec![address.to_string()];
+    words.extend(gateway.map(|gateway| format!("via {gateway}")));
+    words.extend(mac.as_ref().map_or_else(|| Some("unknown".to_owned()), |mac| Some(format!("at {mac}"))));
+    words.extend(mtu.map(|mtu| format!("mtu {mtu}")));
+    words.extend(source.as_ref().map(|source| format!("from {source}")));
+    words.join(" ")
 }
 
 fn admin(admin: Admin) -> Value {

@@ -32,7 +32,10 @@ pub(super) async fn run(args: &ShowArgs, client: &Client, ui: &mut Ui<'_>) -> Re
 
 fn facts(service: &ServiceDetail) -> Table {
     let row = &service.row;
-    Table::facts([
+    let bound = service.mss_clamp.map(|mss| ("mss clamp", Value::from(mss)));
+    let echo = (service.icmp_echo == "balancer")
+        .then(|| ("icmp echo", Value::from("answered while enough are ready")));
+    let facts = [
         ("name", Value::from(&row.name)),
         ("listen", row.listen.join(", ").into()),
         ("state", list::state(row.state)),
@@ -42,12 +45,20 @@ fn facts(service: &ServiceDetail) -> Table {
         ),
         ("flows", row.flows.into()),
         ("pins", service.pins.into()),
-        ("mode", (&row.mode).into()),
+        ("mode", mode(service).into()),
         ("balance", format!("{}, {} slots", row.balance, service.maglev_size).into()),
         ("affinity", affinity(&row.affinity).into()),
         ("timeouts", timeouts(&service.timeouts).into()),
         ("health", health(&service.health).into()),
-    ])
+    ];
+    Table::facts(facts.into_iter().chain(bound).chain(echo))
+}
+
+fn mode(service: &ServiceDetail) -> String {
+    match service.source.as_deref() {
+        Some(source) => format!("{}, source {source}", service.row.mode),
+        None => service.row.mode.clone(),
+    }
 }
 
 fn affinity(info: &AffinityInfo) -> String {

@@ -9,6 +9,8 @@ pub(super) fn backend(name: &str, admin: Admin, health: Health, flows: u64) -> B
         name: name.into(),
         address: "10.0.1.10".parse().unwrap(),
         addresses: vec!["10.0.1.10".parse().unwrap(), "2001:db8:1::10".parse().unwrap()],
+        mode: "l2dsr".into(),
+        ways: vec![],
         port: None,
         weight: 100,
         admin,
@@ -70,6 +72,9 @@ pub(super) fn service_detail() -> ServiceDoc {
             pins: 963,
             min_ready: 2,
             maglev_size: 65_537,
+            source: None,
+            mss_clamp: None,
+            icmp_echo: "host".into(),
             timeouts: TimeoutsInfo { established: 7200, closing: 30, syn: 60, udp: 120 },
             health: HealthInfo {
                 kind: "http".into(),
@@ -130,6 +135,7 @@ pub(super) fn flows() -> FlowsDoc {
             backend: "ws-1".into(),
             state: "established".into(),
             idle: 64,
+            nat: None,
         }],
         truncated: true,
     }

@@ -8,7 +8,7 @@ use super::{
     standin::{Ended, StandIn},
 };
 use crate::{
-    api::types::{ExplainDoc, Schema, ServicesDoc, StatusDoc},
+    api::types::{ExplainDoc, Schema, ServicesDoc, StatusDoc, WayInfo},
     cli::screen::Screen,
 };
 
@@ -41,8 +41,7 @@ ws-3  10.0.1.10,2001:db8:1::10     100  ready  down        0  25.0%   321
 #[test]
 fn backend_list_wide_has_long_lines_whole() {
     let out = piped(&three(), "backend list ws -o wide");
-    let titles =
-        "NAME ADDRESS WEIGHT ADMIN HEALTH FLOWS SHARE PINS NUMBER SINCE TOTAL PACKETS BYTES RESETS ERROR";
+    let titles = "NAME ADDRESS WEIGHT ADMIN HEALTH FLOWS SHARE PINS NUMBER SINCE TOTAL PACKETS BYTES RESETS MODE WAY ERROR";
     let lines: Vec<_> = out.lines().collect();
     assert_eq!(lines[0].split_whitespace().collect::<Vec<_>>().join(" "), titles);
     assert!(lines[3].ends_with("  connect to 10.0.1.12:443: connection refused"), "{out}");
@@ -127,6 +126,54 @@ SERVICE  CLIENT               DESTINATION             BACKEND  STATE        IDLE
 ws       [2001:db8::7]:40123  [2001:db8::10]:443/tcp  ws-1     established  1m4s
 ",
     );
+}
+
+#[test]
+fn flow_list_shows_where_translated_packets_come_from() {
+    let mut document = flows();
+    document.flows[0].nat = Some("[2001:db8::40]:2000".into());
+    check(
+        &piped(&document, "flow list --nat 2000"),
+        "
+SERVICE  CLIENT               DESTINATION             BACKEND  STATE        IDLE  NAT
+ws       [2001:db8::7]:40123  [2001:db8::10]:443/tcp  ws-1     established  1m4s  [2001:db8::40]:2000
+",
+    );
+}
+
+#[test]
+fn backend_list_wide_says_the_way_once_where_both_families_go_alike() {
+    let mut document = three();
+    let way = |clients: &str, mtu| WayInfo {
+        clients: clients.into(),
+        address: "10.0.1.10".parse().unwrap(),
+        gateway: Some("10.0.0.1".parse().unwrap()),
+        mac: Some("02:00:00:00:00:01".into()),
+        mtu: Some(mtu),
+        source: Some("192.0.2.64/28".into()),
+    };
+    let text = |mtu| format!("10.0.1.10 via 10.0.0.1 at 02:00:00:00:00:01 mtu {mtu} from 192.0.2.64/28");
+    document.backends[0].ways = vec![way("v4", 1400), way("v6", 1400)];
+    document.backends[1].ways = vec![way("v4", 1400), way("v6", 1300)];
+    let out = piped(&document, "backend list ws -o wide");
+    let lines: Vec<_> = out.lines().collect();
+    assert!(lines[1].contains(&format!("  l2dsr  {}  ", text(1400))), "{out}");
+    assert!(lines[2].contains(&format!("{},{}", text(1400), text(1300))), "{out}");
+}
+
+#[test]
+fn service_show_of_a_translated_one() {
+    let mut document = service_detail();
+    document.service.row.mode = "nat".into();
+    document.service.source = Some("keep".into());
+    document.service.mss_clamp = Some(1400);
+    document.service.icmp_echo = "balancer".into();
+    let out = piped(&document, "service show ws");
+    for line in
+        ["mode       nat, source keep", "mss clamp  1400", "icmp echo  answered while enough are ready"]
+    {
+        assert!(out.lines().any(|it| it == line), "{line:?} is not in\n{out}");
+    }
 }
 
 #[test]

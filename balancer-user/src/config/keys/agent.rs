@@ -70,6 +70,15 @@ pub(super) const AGENT: &[Key] = &[
         "directory of the bpffs objects, inside a mounted bpffs",
     )
     .effect(Effect::Restart),
+    Key::new(
+        "sources",
+        Kind::Texts("ADDRESS/PREFIX"),
+        Value::Optional(r#"["192.0.2.64/28", "2001:db8:0:40::40/124"]"#),
+        "addresses that tunnelled packets (`ipip`) and translated ones (`nat`) come from, spread over the flows: one prefix \
+         of each family at most, of at most 16 bits that are free; packets to them must come to this host; absent: the own \
+         address that the route to the backend prefers",
+    )
+    .effect(Effect::NewMaps),
 ];
 
 pub(super) const LIMITS: &[Key] = &[
@@ -87,6 +96,14 @@ pub(super) const LIMITS: &[Key] = &[
         Kind::Text("32 hex digits"),
         Value::Optional(r#""000102030405060708090a0b0c0d0e0f""#),
         "secret seed of Maglev, one for all hosts that share a service address; absent: made once, kept in state_dir",
+    )
+    .effect(Effect::NewMaps),
+    Key::new(
+        "nat_ports",
+        Kind::Text("FIRST-LAST"),
+        Value::Default(r#""1024-32767""#),
+        "ports that translated packets come from (`nat`), of each source address to each backend; their number is rounded \
+         down to a multiple of 64; none that the host gives its own connections (`net.ipv4.ip_local_port_range`)",
     )
     .effect(Effect::NewMaps),
 ];

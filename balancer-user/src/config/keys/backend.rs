@@ -14,7 +14,8 @@ pub(super) const BACKEND: &[Key] = &[
         "address",
         Kind::TextOrTexts("address"),
         Value::Required(r#""10.0.1.10""#),
-        "its address, or a list of one v4 and one v6",
+        "its address, or a list of one v4 and one v6; in mode `nat` with a port, if it is not the one that clients ask: \
+         `\"10.0.1.10:8081\"`",
     ),
     Key::new(
         "weight",

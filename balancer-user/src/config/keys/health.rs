@@ -18,13 +18,13 @@ const KINDS: &[Word] = &[
 const VIAS: &[Word] = &[
     Word::now(
         "auto",
-        "`datapath` where it can be had, else `direct`: the kernel must have it, the port asked must be one of a TCP \
+        "`datapath` where it can be had, else `direct`: the mode must be `l2dsr`, the kernel must have it, the port asked must be one of a TCP \
          listener in `listen` (not `*`), and the backend must have an address of that listener's family",
     ),
     Word::now(
         "datapath",
         "the service address on that backend, the way clients reach it (Linux 6.6): the first in `listen` of the \
-         family of the backend's address; an error where it cannot be had",
+         family of the backend's address, in mode `l2dsr` alone; an error where it cannot be had",
     ),
     Word::now("direct", "the backend's own address"),
 ];
@@ -39,7 +39,7 @@ pub(super) const HEALTH: &[Key] = &[
         "port",
         number(1, 65_535, ""),
         Value::Optional("8081"),
-        "port that is asked; when absent, the service's (the first in `listen`)",
+        "port that is asked; when absent, the one of the backend's address, else the service's (the first in `listen`)",
     ),
     Key::new(
         "host",

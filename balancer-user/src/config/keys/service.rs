@@ -32,9 +32,26 @@ const VIPS: &[Word] = &[
 
 const MODES: &[Word] = &[
     Word::now("l2dsr", "by MAC address on the same segment; the backend answers the client directly"),
-    Word::later("ipip", "in an IP tunnel"),
+    Word::now(
+        "ipip",
+        "in an IP tunnel, over routers too; the backend strips it off and answers the client directly",
+    ),
     Word::later("gue", "in a UDP tunnel"),
-    Word::later("nat", "by address translation, both ways through the balancer"),
+    Word::now("nat", "by address translation, both ways through the balancer"),
+];
+
+const SOURCES: &[Word] = &[
+    Word::now("pool", "one of `agent.sources`, or this host's own address"),
+    Word::now("keep", "the client's own address: the backend's way back must lead through this host"),
+];
+
+const ECHOES: &[Word] = &[
+    Word::now("host", "the host, if it has the address"),
+    Word::now(
+        "balancer",
+        "the balancer, while at least `min_ready` backends (and one) of every service on the address are ready; else \
+         nobody does",
+    ),
 ];
 
 const BALANCES: &[Word] = &[
@@ -80,7 +97,29 @@ pub(super) const SERVICE: &[Key] = &[
         "service addresses; port * is any; tcp or udp",
     ),
     Key::new("vip", Kind::Word(VIPS), Value::Default(r#""manual""#), "who configures the service address"),
-    Key::new("mode", Kind::Word(MODES), Value::Default(r#""l2dsr""#), "how packets reach the backends"),
+    Key::new("mode", Kind::Word(MODES), Value::Default(r#""l2dsr""#), "how packets reach the backends")
+        .effect(Effect::NewMaps),
+    Key::new(
+        "source",
+        Kind::Word(SOURCES),
+        Value::Default(r#""pool""#),
+        "the address that translated packets come from",
+    )
+    .effect(Effect::NewMaps)
+    .only("mode", "nat"),
+    Key::new(
+        "mss_clamp",
+        number(536, 65_495, ""),
+        Value::Optional("1400"),
+        "largest TCP segment that the SYN of a client may announce, for a way to the backends that carries less than the \
+         client's (`nat`: the answer's SYN too); absent: any",
+    ),
+    Key::new(
+        "icmp_echo",
+        Kind::Word(ECHOES),
+        Value::Default(r#""host""#),
+        "who answers an echo request to its addresses",
+    ),
     Key::new("balance", Kind::Word(BALANCES), Value::Default(r#""maglev""#), "how a new client is placed"),
     Key::new(
         "maglev_size",

@@ -7,21 +7,25 @@ use std::{
     ops::Range,
 };
 
+use ipnet::IpNet;
+
 use super::super::{
-    MAX_BACKENDS, MAX_LISTENERS, MAX_SERVICES,
-    model::{Listen, Proto},
+    MAX_BACKENDS, MAX_LISTENERS, MAX_SERVICES, agent,
+    model::{IcmpEcho, Listen, Proto},
     place::Placed,
     problem::Report,
     service::Draft,
 };
 
-/// Checks all services together, and against the address of the agent's own statistics.
-pub(in super::super) fn check(services: &[Draft], stats: Option<&Placed<SocketAddr>>, report: &Report<'_>) {
+/// Checks all services together, and against the agent's own addresses.
+pub(in super::super) fn check(services: &[Draft], agent: Option<&agent::Draft>, report: &Report<'_>) {
     names(services, report);
     listeners(services, report);
     backends_apart_from_services(services, report);
-    if let Some(stats) = stats {
-        stats_apart_from_services(services, stats, report);
+    echo_is_one(services, report);
+    if let Some(agent) = agent {
+        stats_apart_from_services(services, &agent.stats, report);
+        sources_apart(services, &agent.sources, report);
     }
     counts(services, report);
 }
@@ -65,9 +69,9 @@ fn backends_apart_from_services(services: &[Draft], report: &Report<'_>) {
     for address in
         services.iter().flat_map(|service| &service.backends).flat_map(|backend| &backend.addresses)
     {
-        if let Some(listen) = addresses.get(&address.value) {
+        if let Some(listen) = addresses.get(&address.value.address) {
             let line = report.line(listen);
-            let message = format!("backend {} is a service address (line {line})", address.value);
+            let message = format!("backend {} is a service address (line {line})", address.value.address);
             report.error(&address.at, message, "write the backend's own address");
         }
     }
@@ -82,6 +86,38 @@ fn stats_apart_from_services(services: &[Draft], stats: &Placed<SocketAddr>, rep
     if let Some(listen) = listens(services).find(taken) {
         let message = format!("stats {} would be taken by {}", stats.value, listen.value);
         report.error(&stats.at, message, "use another address or port for stats");
+    }
+}
+
+/// An echo request names an address and no service.
+fn echo_is_one(services: &[Draft], report: &Report<'_>) {
+    let mut first: HashMap<IpAddr, (IcmpEcho, &Range<usize>)> = HashMap::new();
+    for service in services {
+        let Some(echo) = &service.icmp_echo else { continue };
+        for listen in &service.listen {
+            let address = listen.value.address;
+            let (earlier, at) = *first.entry(address).or_insert((echo.value, &listen.at));
+            if earlier != echo.value {
+                let line = report.line(at);
+                let message =
+                    format!("echo requests to {address} are answered in two ways (see line {line})");
+                let place = if echo.written { &echo.at } else { &listen.at };
+                report.error(place, message, "let icmp_echo be the same in all services on one address");
+            }
+        }
+    }
+}
+
+/// What comes to a source address is for a flow that is translated, or for nobody.
+fn sources_apart(services: &[Draft], sources: &[Placed<IpNet>], report: &Report<'_>) {
+    let listens = listens(services).map(|listen| (listen.value.address, &listen.at, "a service"));
+    let backends = services.iter().flat_map(|service| &service.backends).flat_map(|it| &it.addresses);
+    let backends = backends.map(|address| (address.value.address, &address.at, "a backend"));
+    for (address, at, whose) in listens.chain(backends) {
+        if let Some(source) = sources.iter().find(|source| source.value.contains(&address)) {
+            let message = format!("{address} of {whose} is in agent.sources, {}", source.value);
+            report.error(at, message, "take another address, or other sources");
+        }
     }
 }
 

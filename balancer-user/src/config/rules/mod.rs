@@ -1,10 +1,10 @@
 //! Rules that span several values.
-//!
-//! One rule of the design has nothing to say here: `l2dsr` changes MAC addresses alone, so it carries either family to
-//! any backend, and there is no family that it cannot cross.
 
 mod across;
+mod modes;
+mod translation;
 mod within;
 
 pub(super) use across::check as across;
+pub(super) use translation::check as translation;
 pub(super) use within::check as within;

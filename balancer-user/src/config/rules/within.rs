@@ -1,14 +1,17 @@
 //! Rules within one service.
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
 use balancer_common::maglev::is_prime;
 
-use super::super::{
-    model::{Listen, Proto, Via},
-    place::Placed,
-    problem::Report,
-    service::{Draft, PlacedTimeouts},
+use super::{
+    super::{
+        model::{Endpoint, Listen, Mode, Proto, Via},
+        place::Placed,
+        problem::Report,
+        service::{Draft, PlacedTimeouts},
+    },
+    modes,
 };
 
 /// A Maglev table wants this many slots a backend: then a share is off by at most a percent or so.
@@ -18,6 +21,7 @@ const SLOTS_A_BACKEND: usize = 100;
 pub(in super::super) fn check(service: &Draft, report: &Report<'_>) {
     backend_names(service, report);
     backend_addresses(service, report);
+    modes::check(service, report);
     weights(service, report);
     maglev_size(service, report);
     heartbeat(service, report);
@@ -26,7 +30,7 @@ pub(in super::super) fn check(service: &Draft, report: &Report<'_>) {
     min_ready(service, report);
 }
 
-fn named(service: &Draft) -> String {
+pub(super) fn named(service: &Draft) -> String {
     service.name.as_ref().map_or_else(|| "service".to_owned(), |name| format!("service {:?}", name.value))
 }
 
@@ -46,7 +50,7 @@ fn backend_addresses(service: &Draft, report: &Report<'_>) {
     for (n, backend) in service.backends.iter().enumerate() {
         for address in &backend.addresses {
             let mut earlier = service.backends[..n].iter().flat_map(|backend| &backend.addresses);
-            if let Some(first) = earlier.find(|first| first.value == address.value) {
+            if let Some(first) = earlier.find(|first| first.value.is_same_server(address.value)) {
                 let line = report.line(&first.at);
                 let message = format!(
                     "{}: {} is a backend twice (first in line {line})",
@@ -128,6 +132,11 @@ fn health_port(service: &Draft, report: &Report<'_>) {
     if health.port.is_some() || service.listen.is_empty() {
         return;
     }
+    let addresses = service.backends.iter().map(|backend| backend.addresses.first());
+    let translated = service.mode.as_ref().is_some_and(|mode| mode.value == Mode::Nat);
+    if translated && addresses.flatten().all(|address| address.value.port.is_some()) {
+        return;
+    }
     let Some(asked) = service.listen.iter().find(|listen| listen.value.port.is_some()) else {
         let message = format!(
             "{}: the {} check has no port to ask, as the service listens on any",
@@ -153,10 +162,13 @@ fn health_way(service: &Draft, report: &Report<'_>) {
     if health.via.as_ref().is_none_or(|via| via.value != Via::Datapath) || service.listen.is_empty() {
         return;
     }
+    if service.mode.as_ref().is_some_and(|mode| mode.value != Mode::L2dsr) {
+        return;
+    }
     let asked = |it: &&Placed<Listen>| health.port.is_some() || it.value.port.is_some();
-    let heard = |address: &Placed<IpAddr>| {
+    let heard = |address: &Placed<Endpoint>| {
         let mut asked = service.listen.iter().filter(asked);
-        asked.any(|it| it.value.address.is_ipv4() == address.value.is_ipv4())
+        asked.any(|it| it.value.address.is_ipv4() == address.value.address.is_ipv4())
     };
     for backend in &service.backends {
         if let Some(first) = backend.addresses.first()

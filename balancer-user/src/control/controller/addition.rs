@@ -1,12 +1,13 @@
 //! Adding a backend at runtime: it is held against the rules that the file is held against.
 
-use std::net::{IpAddr, SocketAddr};
-
 use super::{Control, member::Stage, verbs::check_weight};
 use crate::{
     api::types::{AddBackend, ApiError, BackendDoc, ErrorCode},
-    config::{Backend, Listen, Service},
-    control::runtime::{Added, Runtime},
+    config::{Backend, Endpoint, Listen, Mode, Service},
+    control::{
+        desired,
+        runtime::{Added, Runtime},
+    },
     health::Target,
 };
 
@@ -25,8 +26,10 @@ impl Control {
         check_name(&add.name)?;
         check_weight(add.weight.unwrap_or_default())?;
         self.check_addresses(&service, add)?;
+        check_mode(&service, add)?;
         self.check_way(&service, add)?;
         let runtime = self.with_addition(&service, add)?;
+        self.check_room(&service, &runtime)?;
         self.commit(runtime)?;
         let AddBackend { name, addresses, weight: _ } = add;
         let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
@@ -73,6 +76,15 @@ impl Control {
         Ok(runtime)
     }
 
+    /// A backend whose packets cannot be translated would never serve.
+    fn check_room(&self, service: &Service, runtime: &Runtime) -> Result<(), ApiError> {
+        match self.refused_blocks(&desired::services(&self.config, runtime)) {
+            None => Ok(()),
+            Some(why) => Err(ApiError::new(ErrorCode::Refused, format!("service {:?}: {why}", service.name))
+                .with_remedy("write it into the file and `balancer reload --yes`, at a quiet time")),
+        }
+    }
+
     /// By the datapath not every address can be checked, and what is not checked never serves.
     fn check_way(&self, service: &Service, add: &AddBackend) -> Result<(), ApiError> {
         let AddBackend { name, addresses, weight: _ } = add;
@@ -89,7 +101,8 @@ impl Control {
 
     fn check_addresses(&self, service: &Service, add: &AddBackend) -> Result<(), ApiError> {
         let named = format!("service {:?}: backend {:?}", service.name, add.name);
-        let [v4, v6] = [true, false].map(|v4| add.addresses.iter().filter(|it| it.is_ipv4() == v4).count());
+        let [v4, v6] =
+            [true, false].map(|v4| add.addresses.iter().filter(|it| it.address.is_ipv4() == v4).count());
         if v4 > 1 || v6 > 1 || v4 + v6 == 0 {
             return Err(invalid(
                 format!("{named} has {v4} IPv4 and {v6} IPv6 addresses"),
@@ -97,11 +110,16 @@ impl Control {
             ));
         }
         for address in &add.addresses {
-            // A backend's address must be such as a service's may be: that of one host.
-            let unicast = format!("{}/tcp", SocketAddr::new(*address, 1)).parse::<Listen>();
-            unicast.map_err(|fault| invalid(format!("{named}: {}", fault.message), fault.remedy))?;
-            if self.services.iter().flat_map(|it| &it.listen).any(|listen| listen.address == *address) {
-                let message = format!("{named}: {address} is a service address");
+            address
+                .checked()
+                .map_err(|fault| invalid(format!("{named}: {}", fault.message), fault.remedy))?;
+            if self.services.iter().flat_map(|it| &it.listen).any(|listen| listen.address == address.address)
+            {
+                let message = format!("{named}: {} is a service address", address.address);
+                return Err(invalid(message, "give the backend's own address"));
+            }
+            if let Some(net) = self.config.agent.sources.iter().find(|net| net.contains(&address.address)) {
+                let message = format!("{named}: {} is in agent.sources, {net}", address.address);
                 return Err(invalid(message, "give the backend's own address"));
             }
             if let Some(other) = owner(service, *address) {
@@ -113,8 +131,35 @@ impl Control {
     }
 }
 
-fn owner(service: &Service, address: IpAddr) -> Option<&Backend> {
-    service.backends.iter().find(|backend| backend.addresses.contains(&address))
+/// What the mode of the service asks of the addresses of its backends.
+fn check_mode(service: &Service, add: &AddBackend) -> Result<(), ApiError> {
+    let named = format!("service {:?}: backend {:?}", service.name, add.name);
+    let with_port = add.addresses.iter().find(|it| it.port.is_some());
+    if let Some(address) = with_port.filter(|_| service.mode != Mode::Nat) {
+        let message =
+            format!("{named}: {address} has a port, and mode {:?} cannot change ports", service.mode.word());
+        return Err(invalid(message, format!("give {}", address.address)));
+    }
+    if service.mode != Mode::Nat {
+        return Ok(());
+    }
+    let has =
+        |listen: &&Listen| !add.addresses.iter().any(|it| it.address.is_ipv4() == listen.address.is_ipv4());
+    if let Some(listen) = service.listen.iter().find(has) {
+        let message =
+            format!("{named}: it has no address of the family of {listen}, which mode \"nat\" cannot cross");
+        return Err(invalid(message, "give it one beside the other"));
+    }
+    let open = service.listen.iter().find(|listen| listen.port.is_none());
+    if let (Some(address), Some(listen)) = (with_port, open) {
+        let message = format!("{named}: {address} has a port, and {listen} takes every port");
+        return Err(invalid(message, "leave the port out"));
+    }
+    Ok(())
+}
+
+fn owner(service: &Service, address: Endpoint) -> Option<&Backend> {
+    service.backends.iter().find(|backend| backend.addresses.iter().any(|it| it.is_same_server(address)))
 }
 
 /// A name is an argument of the command line, a label of the metrics and a part of paths: no odd characters.

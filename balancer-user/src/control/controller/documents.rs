@@ -10,7 +10,7 @@ use crate::{
         AffinityInfo, ApiError, BackendRow, BackendsDoc, CheckVia, HealthInfo, Schema, ServiceDetail,
         ServiceDoc, ServiceRow, ServiceState, ServicesDoc, TimeoutsInfo, timestamp,
     },
-    config::{HealthCheck, HealthKind, Service, Timeouts},
+    config::{HealthCheck, HealthKind, Mode, Service, Timeouts},
     health::Way,
 };
 
@@ -36,6 +36,9 @@ impl Control {
             pins: self.rows_of(service).map(|(number, _)| self.pins_of(number)).sum(),
             min_ready: service.min_ready,
             maglev_size: service.maglev_size,
+            source: (service.mode == Mode::Nat).then(|| service.source.word().to_owned()),
+            mss_clamp: service.mss_clamp,
+            icmp_echo: service.icmp_echo.word().to_owned(),
             timeouts: timeouts(&service.timeouts),
             health: self.health(service),
         };
@@ -146,9 +149,11 @@ impl Control {
         let admin = member.stage.admin();
         BackendRow {
             name: member.named.backend.clone(),
-            address: member.named.addresses.first().copied().unwrap_or([0, 0, 0, 0].into()),
+            address: member.named.addresses.first().map_or([0, 0, 0, 0].into(), |first| first.address),
             addresses: member.named.addresses.clone(),
-            port: None,
+            port: member.named.addresses.first().and_then(|first| first.port),
+            mode: member.mode.to_string(),
+            ways: self.way_infos(service, member),
             weight: wanted.map_or(0, |backend| backend.weight),
             admin,
             health: member.verdict.health(),
@@ -162,7 +167,7 @@ impl Control {
             bytes: counts.bytes,
             resets: counts.reset,
             door: None,
-            last_error: member.verdict.last_error.clone(),
+            last_error: member.verdict.last_error.clone().or_else(|| self.trouble(service, member)),
             number,
             remaining: member.drains().then_some(flows),
             drain_ends: self.drain_of(service, member).ends_at(member.draining_since).map(timestamp),

@@ -4,14 +4,14 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use balancer_common::state::Health;
 
-use super::{Control, Hop, Member, member::Stage};
+use super::{Control, Member, member::Stage};
 use crate::{
     config::Service,
     dataplane::DataplaneError,
     health::{Adopted, BackendKey, HealthEvent, Outcome, Target, Ways},
     net::{
         links::{Link, LinkEvent},
-        neighbour::{NeighbourEvent, Reach},
+        neighbour::{Neighbour, NeighbourEvent, Reach},
     },
 };
 
@@ -53,7 +53,7 @@ impl Control {
     #[must_use]
     pub fn addresses(&self) -> BTreeSet<IpAddr> {
         let members = self.members.values().filter(|member| member.stage != Stage::Gone);
-        members.flat_map(|member| member.named.addresses.iter().copied()).collect()
+        members.flat_map(|member| member.named.addresses.iter().map(|it| it.address)).collect()
     }
 
     /// Takes the outcome of a check.
@@ -62,7 +62,7 @@ impl Control {
         let Some((number, _)) = self.member(&key.service, &key.backend) else { return };
         let Some(member) = self.members.get_mut(&number) else { return };
         // An event of before: the backend has another address now.
-        if !member.named.addresses.contains(&address) || member.stage == Stage::Gone {
+        if !member.named.is_at(address) || member.stage == Stage::Gone {
             return;
         }
         let before = (member.verdict.health(), member.verdict.unsure());
@@ -90,43 +90,53 @@ impl Control {
     /// Takes how an address is reached.
     pub fn on_neighbour(&mut self, event: NeighbourEvent) {
         let NeighbourEvent { address, reach } = event;
-        let owners: Vec<String> = self
-            .members
-            .values()
-            .filter(|member| member.named.addresses.contains(&address) && member.stage != Stage::Gone)
-            .map(Member::title)
-            .collect();
-        if owners.is_empty() {
+        let owns = |member: &&Member| member.named.is_at(address) && member.stage != Stage::Gone;
+        if !self.members.values().any(|member| owns(&member)) {
             return;
         }
-        let owners = owners.join(", ");
         match reach {
-            Reach::Resolved { ifindex, mac } => {
-                if self.tables.interface_line(ifindex).is_none() {
-                    tracing::warn!(
-                        "{owners}: {address} is behind interface number {ifindex}, which is not one of \
-                         agent.interfaces: nothing can be sent there"
-                    );
-                }
-                let before = self.hops.insert(address, Hop { ifindex, mac });
-                if before.is_none_or(|before| before.ifindex != ifindex) {
+            Reach::Resolved(neighbour) => {
+                self.unreachable.remove(&address);
+                let before = self.hops.insert(address, neighbour);
+                if before.is_none_or(|before| before.ifindex != neighbour.ifindex) {
                     // The way of its checks may be another.
                     self.generation += 1;
                 }
-                if before != Some(Hop { ifindex, mac }) {
-                    tracing::debug!("{owners}: {address} is at {mac}");
+                if before != Some(neighbour) {
+                    self.tell_neighbour(address, &neighbour);
                     self.follow();
                 }
             }
             Reach::Unreachable { why } => {
-                let known = self
-                    .members
-                    .values()
-                    .any(|member| member.named.addresses.contains(&address) && self.hop_of(member).is_some());
-                let then = if known { "its last MAC address stays in use" } else { "it takes no clients" };
-                tracing::warn!("{owners}: {why}; {then}");
+                self.tell_unreachable(address, &why);
+                self.unreachable.insert(address, why);
             }
         }
+    }
+
+    /// The backends at an address that are not gone.
+    fn owners(&self, address: IpAddr) -> impl Iterator<Item = &Member> {
+        self.members.values().filter(move |member| member.named.is_at(address) && member.stage != Stage::Gone)
+    }
+
+    fn tell_neighbour(&self, address: IpAddr, neighbour: &Neighbour) {
+        for member in self.owners(address) {
+            match self.obstacle(member.mode, address, neighbour) {
+                Some(obstacle) => tracing::warn!("{}: {obstacle}", member.title()),
+                None => tracing::debug!("{}: {address} is at {}", member.title(), neighbour.mac),
+            }
+        }
+    }
+
+    fn tell_unreachable(&self, address: IpAddr, why: &str) {
+        let reached = |member: &Member| {
+            let service = self.services.iter().find(|it| it.name == member.named.service);
+            service.is_some_and(|service| self.hop_of(service, member).is_some())
+        };
+        let known = self.owners(address).any(reached);
+        let owners: Vec<_> = self.owners(address).map(Member::title).collect();
+        let then = if known { "its last MAC address stays in use" } else { "it takes no clients" };
+        tracing::warn!("{}: {why}; {then}", owners.join(", "));
     }
 
     /// Takes how an interface is now, and writes it where packets look.

@@ -8,6 +8,7 @@ use balancer_common::{
 };
 
 use crate::{
+    config::Source,
     control::{causes::Causes, names::Named},
     health::{Adopted, BackendKey},
 };
@@ -20,6 +21,8 @@ pub(super) struct Member {
     pub(super) service: u16,
     pub(super) identity: u64,
     pub(super) mode: Mode,
+    /// From which address its packets come, in mode `nat`.
+    pub(super) source: Source,
     pub(super) stage: Stage,
     pub(super) verdict: Verdict,
     /// What stood in its line, until a neighbour is heard of.

@@ -11,6 +11,7 @@ mod guards;
 mod lookup;
 mod member;
 mod place;
+mod ports;
 mod reload;
 mod resets;
 mod snapshot;
@@ -20,6 +21,7 @@ mod traffic;
 mod upkeep;
 mod verbs;
 mod wanted;
+mod ways;
 
 #[cfg(test)]
 mod tests;
@@ -35,10 +37,11 @@ use self::member::{Member, Verdict};
 pub use self::{
     reload::{Prepared, carries},
     resets::Word,
-    start::{Environment, StartError, dimensions},
+    start::{Environment, StartError},
 };
 use super::{
     apply,
+    blocks::{Blocks, Refusal},
     entries::{ListenerId, backend_identity},
     journal::Journal,
     names::{Names, NamesFile},
@@ -51,8 +54,8 @@ use super::{
 use crate::{
     api::types::{ApiError, ErrorCode, LastReload},
     config::{Config, Service},
-    dataplane::{Dataplane, DataplaneError, Sweep},
-    net::{Mac, links::Link},
+    dataplane::{Dataplane, DataplaneError, PortUse, Sweep},
+    net::{links::Link, neighbour::Neighbour},
 };
 use balancer_common::serve::Regime;
 
@@ -70,7 +73,17 @@ pub struct Control {
     names_file: NamesFile,
     saved_names: Names,
     verdicts_file: VerdictsFile,
-    hops: HashMap<IpAddr, Hop>,
+    hops: HashMap<IpAddr, Neighbour>,
+    /// Why addresses are not reached.
+    unreachable: HashMap<IpAddr, String>,
+    /// Entries of translated flows.
+    blocks: Blocks,
+    /// Who got none, by number and family.
+    refused: BTreeMap<(u16, bool), Refusal>,
+    /// How ports were used at the last sweep, by number and family.
+    port_use: BTreeMap<(u16, bool), PortUse>,
+    /// Who has few of them left.
+    short_of_ports: BTreeSet<(u16, bool)>,
     links: BTreeMap<String, Link>,
     tables: Dataplane,
     seed: [u8; 16],
@@ -96,13 +109,6 @@ struct AllNumbers {
     services: Numbers<u64>,
     listeners: Numbers<ListenerId>,
     backends: Numbers<u64>,
-}
-
-/// Where an address is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Hop {
-    ifindex: u32,
-    mac: Mac,
 }
 
 /// How a service fares, for the log.

@@ -2,7 +2,10 @@
 
 use std::{collections::HashSet, time::Instant};
 
-use balancer_common::{state::Admin, table::backend::NextHop};
+use balancer_common::{
+    state::{Admin, Mode},
+    table::backend::NextHop,
+};
 
 use super::{Control, Member, Verdict, member::Stage};
 use crate::{
@@ -36,6 +39,34 @@ impl Control {
         check_room("backends", new_backends, numbers.backends.free())
     }
 
+    /// Refuses to read the flows of a service otherwise than they were written: what a flow remembers of its client is
+    /// another thing where its packets are translated.
+    ///
+    /// # Errors
+    /// Which service has such flows.
+    pub(super) fn refuse_other_modes(&self, services: &[Service]) -> Result<(), String> {
+        let kind = |mode, source| (mode == Mode::Nat).then_some(source);
+        for service in services {
+            let number = self.numbers.services.of(&service_identity(&service.name));
+            let wanted = kind(service.mode, service.source);
+            let other = |member: &&Member| {
+                Some(member.service) == number && kind(member.mode, member.source) != wanted
+            };
+            if let Some(member) = self.members.values().find(other) {
+                let source = kind(member.mode, member.source)
+                    .map_or_else(String::new, |source| format!(" with source {:?}", source.word()));
+                return Err(format!(
+                    "service {:?}: it has flows of mode {:?}{source}, and the file says mode {:?}{}",
+                    service.name,
+                    member.mode.word(),
+                    service.mode.word(),
+                    wanted.map_or_else(String::new, |source| format!(" with source {:?}", source.word())),
+                ));
+            }
+        }
+        Ok(())
+    }
+
     fn new_listeners(&self, service: &Service) -> usize {
         let Some(number) = self.numbers.services.of(&service_identity(&service.name)) else {
             return service.listen.len();
@@ -60,6 +91,8 @@ impl Control {
         self.retire_others(&kept, now);
         let addresses = self.addresses();
         self.hops.retain(|address, _| addresses.contains(address));
+        self.unreachable.retain(|address, _| addresses.contains(address));
+        self.claim_blocks();
         self.generation += 1;
         self.save_names();
     }
@@ -88,8 +121,14 @@ impl Control {
                     member.verdict = Verdict::of(Adopted::UNKNOWN);
                     member.adopted_hop = NextHop(0);
                 }
-                *member =
-                    Member { named, service: service_number, mode: service.mode, stage, ..member.clone() };
+                *member = Member {
+                    named,
+                    service: service_number,
+                    mode: service.mode,
+                    source: service.source,
+                    stage,
+                    ..member.clone()
+                };
             }
             None => {
                 let member = Member {
@@ -97,6 +136,7 @@ impl Control {
                     service: service_number,
                     identity,
                     mode: service.mode,
+                    source: service.source,
                     stage,
                     verdict: Verdict::of(Adopted::UNKNOWN),
                     adopted_hop: NextHop(0),

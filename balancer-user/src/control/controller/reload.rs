@@ -10,7 +10,7 @@ use balancer_common::{layout::MAGLEV_TABLES, table::service::maglev_lines};
 use super::{Control, Environment, refused};
 use crate::{
     api::types::{ApiError, ChangeRow, ErrorCode, LastReload, ReloadDoc, ReloadRequest, Schema, timestamp},
-    config::{self, Change, Config, Loaded, Target, What},
+    config::{self, Change, Config, Loaded, Service, Target, What},
     control::{desired, runtime::Runtime},
     dataplane::Dataplane,
     net::ssh::SshSession,
@@ -60,7 +60,10 @@ impl Control {
         let mut runtime = if request.discard_runtime { Runtime::default() } else { self.runtime.clone() };
         runtime.give_way_to(&config);
         self.room_for(&desired::services(&config, &runtime))?;
-        let new_maps = self.new_maps(&config, &changes);
+        let mut new_maps = self.new_maps(&config, &changes);
+        if new_maps.is_empty() {
+            new_maps = self.why_not_here(&desired::services(&config, &runtime));
+        }
         if !request.yes {
             self.refuse_cost(&new_maps)?;
             self.refuse_session(&config, session)?;
@@ -104,7 +107,9 @@ impl Control {
         remake: impl FnOnce(Dataplane, &Config) -> anyhow::Result<(Dataplane, [u8; 16])>,
     ) -> anyhow::Result<(Self, ReloadDoc)> {
         let Prepared { config, runtime, changes, mut warnings, new_maps: _ } = prepared;
-        let Self { config_path, journal, tables, members, hops, links, started, generation, .. } = self;
+        let Self {
+            config_path, journal, tables, members, hops, unreachable, links, started, generation, ..
+        } = self;
         journal.save(&runtime)?;
         let (tables, seed) = remake(tables, &config)?;
         let mut control = Self::start(Environment { config, config_path, tables, seed })?;
@@ -117,7 +122,7 @@ impl Control {
             }
         }
         // Nobody will tell again what is known: the first packet finds it in the tables.
-        let mut control = Self { hops, links, started, generation: generation + 1, ..control };
+        let mut control = Self { hops, unreachable, links, started, generation: generation + 1, ..control };
         warnings.extend(control.reconcile().err().map(|error| refused(&error).message));
         Ok((control, ReloadDoc { schema: Schema, changes, warnings }))
     }
@@ -141,6 +146,12 @@ impl Control {
             causes.push("the Maglev tables of all services do not fit the maps as they are".to_owned());
         }
         causes
+    }
+
+    /// What the flows that stand in the tables forbid.
+    fn why_not_here(&self, services: &[Service]) -> Vec<String> {
+        let other_mode = self.refuse_other_modes(services).err();
+        other_mode.or_else(|| self.refused_blocks(services).map(str::to_owned)).into_iter().collect()
     }
 
     fn refuse_cost(&self, new_maps: &[String]) -> Result<(), ApiError> {

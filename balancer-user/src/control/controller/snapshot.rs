@@ -44,6 +44,7 @@ impl Control {
                     share: share(counts.live(), all),
                     counts,
                     pins: self.pins_of(number),
+                    ports: self.ports_of(number),
                     drift: self.swept.drift.get(&number).copied(),
                     up: member.verdict.health() == Health::Up,
                     state: state_word(member.stage.admin(), member.verdict.health()),

@@ -7,16 +7,17 @@ use std::{
 };
 
 use balancer_common::{
-    layout::{Dimensions, maglev_pool},
+    layout::Dimensions,
     state::Admin,
-    table::{backend::MAX_BACKENDS, listener::MAX_LISTENERS, service::MAX_SERVICES},
+    table::{backend::MAX_BACKENDS, listener::MAX_LISTENERS, service::MAX_SERVICES, way::Way},
 };
 
-use super::{AllNumbers, Control, Member, Verdict, member::Stage};
+use super::{AllNumbers, Control, Member, Verdict, member::Stage, ways::FAMILIES};
 use crate::{
     api::types::{LastReload, timestamp},
-    config::Config,
+    config::{Config, PoolShape, Source, dimensions},
     control::{
+        blocks::Blocks,
         desired,
         entries::{listener_id, service_identity},
         journal::{Journal, JournalError},
@@ -55,18 +56,9 @@ pub enum StartError {
     /// More backends, listeners or services than there are numbers.
     #[error("{0}")]
     OutOfNumbers(String),
-}
-
-/// The sizes of the tables that a configuration asks for.
-#[must_use]
-pub fn dimensions(config: &Config) -> Dimensions {
-    Dimensions {
-        flows: config.limits.flows,
-        pins: config.limits.pins,
-        maglev_lines: maglev_pool(config.services.iter().map(|service| service.maglev_size)),
-        nat4: 0,
-        nat6: 0,
-    }
+    /// Live flows are of another mode than the file says.
+    #[error("{0}; take the change back, or `balancer detach` before the start (flows and pins are lost)")]
+    OtherMode(String),
 }
 
 impl Control {
@@ -98,6 +90,11 @@ impl Control {
             started: SystemTime::now(),
             generation: 0,
             hops: HashMap::new(),
+            unreachable: HashMap::new(),
+            blocks: adopt_blocks(&adopted, &config, tables.dimensions()),
+            refused: BTreeMap::new(),
+            port_use: BTreeMap::new(),
+            short_of_ports: BTreeSet::new(),
             links: BTreeMap::new(),
             conditions: BTreeMap::new(),
             fingerprints: BTreeMap::new(),
@@ -120,6 +117,7 @@ impl Control {
             control.journal.save(&control.runtime)?;
         }
         control.tell_adoption();
+        control.refuse_other_modes(&control.services).map_err(StartError::OtherMode)?;
         control.note_full();
         control.settle(Instant::now())?;
         Ok(control)
@@ -203,9 +201,41 @@ fn standing(adopted: &Adopted) -> Standing {
     Standing {
         services: adopted.services.iter().map(|(number, _)| (*number, None)).collect(),
         backends: adopted.backends.iter().map(backend).collect(),
+        ways: adopted.backends.iter().flat_map(ways).collect(),
         listeners: None,
+        origins: Vec::new(),
         maglev: BTreeMap::new(),
     }
+}
+
+/// The ways of a backend with its number and the family of the clients.
+fn ways(it: &AdoptedBackend) -> impl Iterator<Item = ((u16, bool), Way)> {
+    let number = it.number;
+    let ways = FAMILIES.into_iter().zip(it.ways).filter(|(_, way)| *way != Way::default());
+    ways.map(move |(v4, way)| ((number, v4), way))
+}
+
+fn adopt_blocks(adopted: &Adopted, config: &Config, dimensions: Dimensions) -> Blocks {
+    let shapes = FAMILIES.map(|v4| PoolShape::of(&config.agent, &config.limits, v4));
+    let mut blocks = Blocks::new(shapes, [dimensions.nat4, dimensions.nat6]);
+    let mut others = 0;
+    for ((number, v4), way) in adopted.backends.iter().flat_map(ways).filter(|(_, it)| it.block.words != 0) {
+        let alike = blocks.adopt(number, v4, way.block, way.sources, way.keep);
+        others += usize::from(!alike);
+    }
+    if others > 0 {
+        tracing::warn!(
+            "agent.sources or limits.nat_ports are others than those of the tables, which stay in use for {others} ways: \
+             `balancer detach` before a start makes the tables anew (flows and pins are lost)"
+        );
+    }
+    blocks
+}
+
+/// From which address its translated packets come, if they are.
+fn source_of(it: &AdoptedBackend) -> Option<Source> {
+    let way = it.ways.iter().find(|way| way.block.words != 0)?;
+    Some(if way.keep { Source::Keep } else { Source::Pool })
 }
 
 fn adopt_members(
@@ -217,6 +247,12 @@ fn adopt_members(
     let service_name = |number: u16| {
         let identity = adopted.services.iter().find(|(it, _)| *it == number)?.1;
         config.services.iter().map(|it| it.name.clone()).find(|name| service_identity(name) == identity)
+    };
+    // One that never had a block has no flow that could be read otherwise.
+    let service_source = |number: u16| {
+        let name = service_name(number);
+        let service = config.services.iter().find(|it| Some(&it.name) == name.as_ref());
+        service.map_or(Source::Pool, |service| service.source)
     };
     let member = |it: &AdoptedBackend| {
         let named = names.get(&it.number).cloned().unwrap_or_else(|| Named {
@@ -231,6 +267,7 @@ fn adopt_members(
             service: it.state.service,
             identity: it.identity,
             mode: it.state.mode,
+            source: source_of(it).unwrap_or_else(|| service_source(it.state.service)),
             stage,
             verdict: Verdict::of(verdicts.adopt(&key, it.state.health)),
             adopted_hop: it.next_hop,

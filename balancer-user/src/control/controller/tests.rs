@@ -3,6 +3,7 @@
 mod drain;
 mod failover;
 mod full;
+mod modes;
 mod numbers;
 mod reload;
 mod restart;
@@ -29,8 +30,9 @@ use crate::{
     control::entries::service_identity,
     health::{Adopted, HealthEvent, Outcome, Transition},
     net::{
+        Mac,
         links::LinkEvent,
-        neighbour::{NeighbourEvent, Reach},
+        neighbour::{Neighbour, NeighbourEvent, Reach},
     },
 };
 
@@ -72,7 +74,7 @@ fn write(directory: &Path, text: &str) {
 fn start(directory: &Path, tables: Option<Dataplane>) -> Result<Control, StartError> {
     let config_path = directory.join("balancer.toml");
     let config = config::load(&config_path).map_err(|problems| problems.to_string()).unwrap().config;
-    let tables = tables.unwrap_or_else(|| Dataplane::in_memory(dimensions(&config), SEED));
+    let tables = tables.unwrap_or_else(|| Dataplane::in_memory(config::dimensions(&config), SEED));
     Control::start(Environment { config, config_path, tables, seed: SEED })
 }
 
@@ -89,6 +91,8 @@ impl Bench {
             up: true,
             carrier: true,
             xdp: None,
+            mtu: 1500,
+            kind: Some("veth".to_owned()),
         };
         control.on_link(LinkEvent { name: "eth0".to_owned(), link: Some(link) }).unwrap();
         Self { directory, control }
@@ -106,7 +110,8 @@ impl Bench {
         for address in self.control.addresses() {
             let IpAddr::V4(v4) = address else { continue };
             let mac = Mac([2, 0, 0, 0, 0, v4.octets()[3]]);
-            self.control.on_neighbour(NeighbourEvent { address, reach: Reach::Resolved { ifindex: 3, mac } });
+            let reach = Reach::Resolved(Neighbour::on_segment(3, mac));
+            self.control.on_neighbour(NeighbourEvent { address, reach });
         }
     }
 

@@ -28,7 +28,7 @@ impl Control {
     /// # Errors
     /// An unknown name, or a client that is no address.
     pub fn flows_doc(&self, query: &FlowQuery) -> Result<FlowsDoc, ApiError> {
-        let FlowQuery { service, backend, client, limit } = query;
+        let FlowQuery { service, backend, client, nat, limit } = query;
         let service = service.as_deref().map(|name| self.service(name)).transpose()?;
         let backends = self.backends_named(service, backend.as_deref())?;
         let client = client.as_deref().map(prefix).transpose()?;
@@ -47,6 +47,7 @@ impl Control {
                 backend,
                 // A prefix is filtered here: the tables know addresses.
                 client: client.filter(|it| it.prefix_len() == it.max_prefix_len()).map(|it| it.addr()),
+                nat: *nat,
             };
             let found = self.tables.flows(&filter, usize::MAX);
             let fits = |row: &dataplane::FlowRow| client.is_none_or(|it| it.contains(&row.client.ip()));
@@ -72,6 +73,7 @@ impl Control {
             backend: self.backend_name(row.backend),
             state: row.state.to_owned(),
             idle: row.idle as u64,
+            nat: row.nat.map(|nat| nat.to_string()),
         }
     }
 

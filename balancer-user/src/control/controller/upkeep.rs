@@ -67,11 +67,13 @@ impl Control {
             .backends
             .swept(began, |number| named.backends.contains(&number) || in_tables.contains(&number));
         for number in freed {
+            self.blocks.release(number);
             if let Some(member) = self.members.remove(&number) {
                 tracing::debug!("{}: nothing names number {number} any more", member.title());
             }
         }
         self.save_names();
+        self.count_ports();
         self.unswept = false;
         self.learn_doomed(Instant::now());
         self.follow();

@@ -1,26 +1,29 @@
 //! The tables as they are wanted, from all that is known.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     time::SystemTime,
 };
 
 use balancer_common::{
     serve::{Candidate, Policy, Serving},
-    state::OnNone,
+    state::{Mode, OnNone},
     table::{
         backend::{BackendState, NextHop},
-        listener::ListenerEntry,
+        listener::{Echo, ListenerEntry, WideAddress},
+        origin::OriginEntry,
         schedule::Schedule,
+        way::Way,
     },
 };
 
-use super::{Condition, Control, Member, member::Stage};
+use super::{Condition, Control, Member, member::Stage, ways::FAMILIES};
 use crate::{
-    config::Service,
+    config::{IcmpEcho, Service},
     control::{
         entries::{listener_entry, listener_id, listener_key, service_identity},
         judge::{Judged, Rules, Subject, WantedBackend, judge},
+        origins::{Heard, Translated, origins},
         reconcile::{ServiceLine, Wanted, WantedService},
     },
 };
@@ -65,7 +68,12 @@ impl Control {
         let judged: HashSet<u16> = wanted.backends.iter().map(|backend| backend.number).collect();
         wanted.backends.extend(self.gone_backends().filter(|it| !judged.contains(&it.number)));
         wanted.backends.sort_by_key(|backend| backend.number);
+        let echoes = self.echoes();
+        for entry in &mut wanted.listeners {
+            entry.echo = echoes.get(&entry.key.address).copied().unwrap_or_default();
+        }
         wanted.listeners.sort_by_key(|entry| entry.listener);
+        wanted.origins = self.origins(&wanted.backends);
         (wanted, conditions)
     }
 
@@ -74,6 +82,54 @@ impl Control {
             let listener = self.numbers.listeners.of(&listener_id(listener_key(listen), number))?;
             Some(listener_entry(service, listen, (listener, number), &self.seed, self.tables.clock()))
         })
+    }
+
+    /// What becomes of echo requests, by address: it is answered while every service there has as many backends ready as it
+    /// wants, and one.
+    fn echoes(&self) -> HashMap<WideAddress, Echo> {
+        let mut echoes = HashMap::new();
+        for service in self.services.iter().filter(|it| it.icmp_echo == IcmpEcho::Balancer) {
+            let ready = self.up(service) >= service.min_ready.max(1) as usize;
+            for listen in &service.listen {
+                let echo = echoes.entry(listener_key(listen).address).or_insert(Echo::Answer);
+                if !ready {
+                    *echo = Echo::Drop;
+                }
+            }
+        }
+        echoes
+    }
+
+    /// Where translated answers come from. Of a backend whose service is no more its origins stay as they stand, as long as
+    /// its number does: otherwise this host would answer in its place.
+    fn origins(&self, backends: &[WantedBackend]) -> Vec<OriginEntry> {
+        let translated = backends.iter().filter(|it| it.state.mode == Mode::Nat);
+        let heard: Vec<(Way, Vec<Heard>)> = translated
+            .flat_map(|it| FAMILIES.into_iter().zip(it.ways).map(|(v4, way)| (it.state.service, v4, way)))
+            .filter(|(_, _, way)| way.block.words != 0)
+            .map(|(service, v4, way)| (way, self.heard(service, v4)))
+            .collect();
+        let ways: Vec<_> = heard.iter().map(|(way, heard)| Translated { way, heard }).collect();
+        let mut wanted = origins(&ways);
+        let orphans: Vec<_> = ways.iter().filter(|it| it.heard.is_empty()).map(Translated::place).collect();
+        let stays = |it: &&OriginEntry| orphans.contains(&(it.key.address, it.key.port));
+        let left: Vec<_> = self.standing.origins.iter().filter(stays).copied().collect();
+        let missing = left.into_iter().filter(|it| !wanted.iter().any(|other| other.key == it.key));
+        wanted.extend(missing.collect::<Vec<_>>());
+        wanted
+    }
+
+    /// The listeners of a service of one family.
+    fn heard(&self, number: u16, v4: bool) -> Vec<Heard> {
+        let named =
+            |service: &&Service| self.numbers.services.of(&service_identity(&service.name)) == Some(number);
+        let service = self.services.iter().find(named);
+        let listens = service.into_iter().flat_map(|service| &service.listen);
+        let heard = listens.filter(|listen| listen.address.is_ipv4() == v4).filter_map(|listen| {
+            let listener = self.numbers.listeners.of(&listener_id(listener_key(listen), number))?;
+            Some(Heard { listener, proto: listen.proto as u8, port: listen.port })
+        });
+        heard.collect()
     }
 
     /// When the flows of a backend have their turn to be reset: as it was said when that began.
@@ -96,7 +152,7 @@ impl Control {
     }
 
     fn subject(&self, service: &Service, number: u16, member: &Member) -> Subject {
-        let hop = self.hop_of(member);
+        let hop = self.hop_of(service, member);
         // A hop that is not known any more serves until a new one is: its packets wait for nobody else.
         let stands = self.standing.backends.get(&number).map_or(NextHop(0), |it| it.hop);
         Subject {
@@ -105,6 +161,7 @@ impl Control {
             name: member.named.backend.clone(),
             candidate: self.candidate(service, member),
             hop: hop.unwrap_or(stands),
+            ways: self.ways_of(service, member),
             mode: member.mode,
             draining_since: member.draining_since,
             max_flows: self.max_flows(member),
@@ -121,21 +178,12 @@ impl Control {
             admin: member.stage.admin(),
             health: member.verdict.health(),
             weight: wanted.map_or(0, |backend| backend.weight),
-            reachable: self.hop_of(member).is_some(),
+            reachable: self.hop_of(service, member).is_some(),
             backup: wanted.is_some_and(|backend| backend.backup),
             keeps_pins: drain.keeps_pins,
             unsure: member.verdict.unsure(),
             overdue: drain.is_overdue(member.draining_since, SystemTime::now()),
         }
-    }
-
-    /// The next hop of the first of its addresses that has one.
-    pub(super) fn hop_of(&self, member: &Member) -> Option<NextHop> {
-        let resolved = member.named.addresses.iter().find_map(|address| {
-            let hop = self.hops.get(address)?;
-            Some(NextHop::new(hop.mac.0, self.tables.interface_line(hop.ifindex)?))
-        });
-        resolved.or_else(|| (member.adopted_hop != NextHop(0)).then_some(member.adopted_hop))
     }
 
     fn retired_services(&self) -> impl Iterator<Item = WantedService> {
@@ -164,6 +212,7 @@ impl Control {
                 schedule,
                 max_flows: 0,
                 hop: stands,
+                ways: FAMILIES.map(|v4| self.standing.ways.get(&(*number, v4)).copied().unwrap_or_default()),
             }
         })
     }

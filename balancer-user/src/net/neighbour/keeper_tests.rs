@@ -37,7 +37,7 @@ impl Bench {
 
     async fn next_mac(&mut self) -> Mac {
         match self.next().await.1 {
-            Reach::Resolved { mac, .. } => mac,
+            Reach::Resolved(neighbour) => neighbour.mac,
             Reach::Unreachable { why } => panic!("{why}"),
         }
     }
@@ -45,7 +45,7 @@ impl Bench {
     async fn next_why(&mut self) -> String {
         match self.next().await.1 {
             Reach::Unreachable { why } => why,
-            Reach::Resolved { mac, .. } => panic!("resolved to {mac}"),
+            Reach::Resolved(neighbour) => panic!("resolved to {neighbour:?}"),
         }
     }
 
@@ -66,25 +66,25 @@ fn both_families_are_resolved_and_named_with_their_interface() {
         let told = HashMap::from([bench.next().await, bench.next().await]);
         let netlink = Netlink::open().unwrap();
         let ifindex = links::by_name(&netlink, "eth0").await.unwrap().index;
-        let reach = Reach::Resolved { ifindex, mac: mac(2) };
-        assert_eq!(told, HashMap::from([(ip("10.9.0.2"), reach.clone()), (ip("fd09::2"), reach)]));
+        let reach = |source| {
+            let direct = Neighbour::on_segment(ifindex, mac(2));
+            Reach::Resolved(Neighbour { source: Some(ip(source)), mtu: 1500, ..direct })
+        };
+        let wanted = [(ip("10.9.0.2"), reach("10.9.0.1")), (ip("fd09::2"), reach("fd09::1"))];
+        assert_eq!(told, HashMap::from(wanted));
         // Entries go stale after half a second to a second and a half; the keeper lets no one notice.
         assert!(bench.is_silent_for(Duration::from_secs(4)).await);
     });
 }
 
 #[test]
-fn the_reason_is_told_for_addresses_that_l2dsr_cannot_reach() {
-    if !is_root("the_reason_is_told_for_addresses_that_l2dsr_cannot_reach") {
+fn the_reason_is_told_for_addresses_that_cannot_be_reached() {
+    if !is_root("the_reason_is_told_for_addresses_that_cannot_be_reached") {
         return;
     }
     let cable = Cable::new();
-    cable.balancer.ip("route add 10.20.0.0/16 via 10.9.0.2");
     cable.balancer.run(async || {
         let mut bench = Bench::new();
-        bench.keeper.add(ip("10.20.0.9"));
-        let why = bench.next_why().await;
-        assert!(why.starts_with("10.20.0.9 is behind the gateway 10.9.0.2; "), "{why}");
         bench.keeper.add(ip("10.9.0.1"));
         let why = bench.next_why().await;
         assert!(why.starts_with("10.9.0.1 is an address of this host"), "{why}");
@@ -222,5 +222,35 @@ fn a_removed_address_is_told_of_no_more() {
         cable.backend.ip("addr del 10.9.0.2/24 dev eth0");
         cable.balancer.ip("neigh flush dev eth0");
         assert!(bench.is_silent_for(Duration::from_secs(4)).await);
+    });
+}
+
+#[test]
+fn routes_over_gateways_are_followed_and_so_are_their_mac_addresses() {
+    if !is_root("routes_over_gateways_are_followed_and_so_are_their_mac_addresses") {
+        return;
+    }
+    let cable = Cable::new();
+    cable.balancer.ip("route add 10.20.0.0/16 via 10.9.0.2 mtu 1400");
+    cable.balancer.run(async || {
+        let mut bench = Bench::new();
+        bench.keeper.add(ip("10.20.0.9"));
+        let Reach::Resolved(first) = bench.next().await.1 else { panic!("not resolved") };
+        assert_eq!((first.mac, first.gateway, first.mtu), (mac(2), Some(ip("10.9.0.2")), 1400));
+        assert_eq!(first.source, Some(ip("10.9.0.1")));
+        cable.backend.ip("link set eth0 address 02:00:00:00:00:09");
+        cable.balancer.ip("neigh del 10.9.0.2 dev eth0");
+        assert_eq!(bench.next_mac().await, mac(9));
+        cable.backend.ip("addr add 10.9.0.3/24 dev eth0");
+        cable.balancer.ip("route replace 10.20.0.0/16 via 10.9.0.3");
+        let Reach::Resolved(other) = bench.next().await.1 else { panic!("not resolved") };
+        assert_eq!((other.mac, other.gateway, other.mtu), (mac(9), Some(ip("10.9.0.3")), 1500));
+        // The interface takes the route with it, and the neighbours.
+        cable.balancer.ip("link set eth0 down");
+        assert!(bench.next_why().await.starts_with("no route to 10.20.0.9"));
+        cable.balancer.ip("link set eth0 up");
+        cable.balancer.ip("route add 10.20.0.0/16 via 10.9.0.2");
+        let again = Neighbour { gateway: Some(ip("10.9.0.2")), ..other };
+        while bench.next().await.1 != Reach::Resolved(again) {}
     });
 }

@@ -10,8 +10,8 @@ use rtnetlink::packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
 };
 
-use super::{NeighbourEvent, Reach};
-use crate::net::{Mac, links::Link};
+use super::{Neighbour, NeighbourEvent, Reach};
+use crate::net::{Mac, links::Link, route::Route};
 
 /// An entry is not kicked twice within this time: an entry that is gone at once again must not spin.
 const KICK_APART: Duration = Duration::from_secs(1);
@@ -50,23 +50,58 @@ impl Seen {
 /// The way to an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Path {
-    /// Straight out of an interface.
-    Segment { ifindex: u32, interface: String, carrier: bool, ethernet: bool },
+    /// Out of an interface.
+    Segment(Segment),
     /// No way that serves.
     None { why: String },
 }
 
+/// The segment of an interface, and who stands there: the address itself, or the gateway to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Segment {
+    pub(super) ifindex: u32,
+    pub(super) interface: String,
+    pub(super) carrier: bool,
+    pub(super) ethernet: bool,
+    pub(super) gateway: Option<IpAddr>,
+    pub(super) source: Option<IpAddr>,
+    pub(super) mtu: u32,
+}
+
 impl Path {
-    pub(super) fn on(links: &[Link], ifindex: u32) -> Self {
-        match links.iter().find(|link| link.index == ifindex) {
-            Some(Link { index, name, mac, up: _, carrier, xdp: _ }) => Self::Segment {
-                ifindex: *index,
-                interface: name.clone(),
-                carrier: *carrier,
-                ethernet: mac.is_some(),
-            },
-            None => Self::None { why: format!("its interface, number {ifindex}, is gone") },
+    pub(super) fn on(links: &[Link], route: &Route, gateway: Option<IpAddr>) -> Self {
+        let Route { ifindex, hop: _, source, mtu } = *route;
+        let Some(link) = links.iter().find(|link| link.index == ifindex) else {
+            return Self::None { why: format!("its interface, number {ifindex}, is gone") };
+        };
+        Self::Segment(Segment {
+            ifindex,
+            interface: link.name.clone(),
+            carrier: link.carrier,
+            ethernet: link.mac.is_some(),
+            gateway,
+            source,
+            mtu: mtu.map_or(link.mtu, |mtu| mtu.min(link.mtu)),
+        })
+    }
+
+    /// Who is asked for on the way to `address`.
+    fn place(&self, address: IpAddr) -> Option<Kick> {
+        match self {
+            Self::Segment(segment) => Some(segment.place(address)),
+            Self::None { .. } => None,
         }
+    }
+}
+
+impl Segment {
+    fn place(&self, address: IpAddr) -> Kick {
+        Kick { ifindex: self.ifindex, address: self.gateway.unwrap_or(address) }
+    }
+
+    fn neighbour(&self, mac: Mac) -> Neighbour {
+        let Self { ifindex, gateway, source, mtu, .. } = *self;
+        Neighbour { ifindex, mac, gateway, source, mtu }
     }
 }
 
@@ -98,7 +133,9 @@ struct Entry {
     kicked: Option<Instant>,
     /// It failed, and is asked once more before that is told.
     doubted: bool,
-    /// When its MAC address was last forgotten because nobody answered.
+    /// When it was last said that it does not answer.
+    silent: Option<Instant>,
+    /// When the MAC address on the way to it was last forgotten because nobody answered.
     forgotten: Option<Instant>,
 }
 
@@ -123,10 +160,8 @@ impl Table {
         let mut step = Step::default();
         for (&address, entry) in &mut self.entries {
             let Some(path) = paths.remove(&address) else { continue };
-            entry.seen = match path {
-                Path::Segment { ifindex, .. } => by_place.get(&(ifindex, address)).copied(),
-                Path::None { .. } => None,
-            };
+            let place = path.place(address);
+            entry.seen = place.and_then(|place| by_place.get(&(place.ifindex, place.address)).copied());
             entry.path = Some(path);
             entry.judge(address, Occasion::Look, now, &mut step);
         }
@@ -135,44 +170,46 @@ impl Table {
 
     /// Takes one new or changed entry of the neighbour table.
     pub(super) fn on_neighbour(&mut self, seen: Seen, now: Instant) -> Step {
-        let mut step = Step::default();
-        if let Some(entry) = self.entry_at(&seen) {
-            entry.seen = Some(seen);
-            entry.judge(seen.address, Occasion::Change, now, &mut step);
-        }
-        step
+        self.on_change(&seen, Some(seen), now)
     }
 
     /// Takes that an entry of the neighbour table is gone.
     pub(super) fn on_gone(&mut self, gone: &Seen, now: Instant) -> Step {
+        self.on_change(gone, None, now)
+    }
+
+    fn on_change(&mut self, before: &Seen, after: Option<Seen>, now: Instant) -> Step {
+        let place = Kick { ifindex: before.ifindex, address: before.address };
         let mut step = Step::default();
-        if let Some(entry) = self.entry_at(gone) {
-            entry.seen = None;
-            entry.judge(gone.address, Occasion::Change, now, &mut step);
+        for (&address, entry) in &mut self.entries {
+            if entry.place(address) == Some(place) {
+                entry.seen = after;
+                entry.judge(address, Occasion::Change, now, &mut step);
+            }
         }
         step
     }
 
     /// An address does not answer: where its entry is that is better forgotten. One that somebody has set by hand
-    /// is his business, and one that is being asked for is on its way.
+    /// is his business, and one that is being asked for is on its way. A gateway is good while anybody behind it answers.
     pub(super) fn doubt(&mut self, address: IpAddr, now: Instant) -> Option<Kick> {
         use NeighbourState::{Delay, Probe, Reachable, Stale};
+        let lately = |then: Option<Instant>| then.is_some_and(|then| now.duration_since(then) < DOUBT_APART);
         let entry = self.entries.get_mut(&address)?;
-        let Seen { ifindex, state: Reachable | Stale | Delay | Probe, .. } = entry.seen? else { return None };
-        if entry.forgotten.is_some_and(|then| now.duration_since(then) < DOUBT_APART) {
+        let Seen { state: Reachable | Stale | Delay | Probe, .. } = entry.seen? else { return None };
+        entry.silent = Some(now);
+        let place = entry.place(address)?;
+        if !self.by(place).all(|entry| lately(entry.silent) && !lately(entry.forgotten)) {
             return None;
         }
-        entry.forgotten = Some(now);
-        Some(Kick { ifindex, address })
+        self.by(place).for_each(|entry| entry.forgotten = Some(now));
+        Some(place)
     }
 
-    /// The kept address that `seen` is the neighbour of.
-    fn entry_at(&mut self, seen: &Seen) -> Option<&mut Entry> {
-        let entry = self.entries.get_mut(&seen.address)?;
-        match entry.path {
-            Some(Path::Segment { ifindex, .. }) if ifindex == seen.ifindex => Some(entry),
-            _ => None,
-        }
+    /// The addresses that are reached by a place.
+    fn by(&mut self, place: Kick) -> impl Iterator<Item = &mut Entry> {
+        let all = self.entries.iter_mut();
+        all.filter(move |(address, entry)| entry.place(**address) == Some(place)).map(|(_, entry)| entry)
     }
 }
 
@@ -210,24 +247,29 @@ fn quality(seen: Option<Seen>) -> Quality {
 }
 
 impl Entry {
+    /// Who is asked for on the way to this entry's address.
+    fn place(&self, address: IpAddr) -> Option<Kick> {
+        self.path.as_ref()?.place(address)
+    }
+
     fn judge(&mut self, address: IpAddr, occasion: Occasion, now: Instant, step: &mut Step) {
         match self.path.clone() {
             None => {}
             Some(Path::None { why }) => self.tell(address, Reach::Unreachable { why }, step),
-            Some(Path::Segment { interface, ethernet: false, .. }) => {
+            Some(Path::Segment(Segment { interface, ethernet: false, .. })) => {
                 let why = format!("interface {interface} has no MAC addresses");
                 self.tell(address, Reach::Unreachable { why }, step);
             }
             // A lost carrier says nothing of the backend: what was told stays.
-            Some(Path::Segment { interface, carrier: false, .. }) if self.told.is_none() => {
+            Some(Path::Segment(Segment { interface, carrier: false, .. })) if self.told.is_none() => {
                 let why = format!("interface {interface} has no carrier");
                 self.tell(address, Reach::Unreachable { why }, step);
             }
-            Some(Path::Segment { carrier: false, .. }) => {}
-            Some(Path::Segment { ifindex, interface, carrier: true, ethernet: true }) => {
+            Some(Path::Segment(Segment { carrier: false, .. })) => {}
+            Some(Path::Segment(segment)) => {
                 let known = quality(self.seen);
-                if self.take(known, Kick { ifindex, address }, &interface, occasion, step) {
-                    self.kick(known, Kick { ifindex, address }, now, step);
+                if self.take(known, address, &segment, occasion, step) {
+                    self.kick(known, segment.place(address), now, step);
                 }
             }
         }
@@ -238,8 +280,8 @@ impl Entry {
     fn take(
         &mut self,
         known: Quality,
-        Kick { ifindex, address }: Kick,
-        interface: &str,
+        address: IpAddr,
+        segment: &Segment,
         occasion: Occasion,
         step: &mut Step,
     ) -> bool {
@@ -247,15 +289,14 @@ impl Entry {
         match known {
             Quality::Usable { mac, ageing } => {
                 self.doubted = false;
-                self.tell(address, Reach::Resolved { ifindex, mac }, step);
+                self.tell(address, Reach::Resolved(segment.neighbour(mac)), step);
                 ageing && at_look
             }
             Quality::Asking => false,
             Quality::Absent => true,
             Quality::Failed if self.deserves_doubt() => true,
             Quality::Failed => {
-                let why = format!("nobody answers {} for {address} on {interface}", protocol(address));
-                self.tell(address, Reach::Unreachable { why }, step);
+                self.tell(address, Reach::Unreachable { why: silence(address, segment) }, step);
                 at_look
             }
         }
@@ -265,14 +306,17 @@ impl Entry {
         if self.kicked.is_none_or(|kicked| now.duration_since(kicked) >= KICK_APART) {
             self.kicked = Some(now);
             self.doubted |= known == Quality::Failed;
-            step.kicks.push(kick);
+            // One gateway stands for many.
+            if !step.kicks.contains(&kick) {
+                step.kicks.push(kick);
+            }
         }
     }
 
     /// Whether a failure is no news yet. A deleted entry (`ip neigh flush`) goes by way of "failed", and
     /// three lost frames make a failure too: a neighbour that was resolved is asked once more.
     fn deserves_doubt(&self) -> bool {
-        !self.doubted && matches!(self.told, Some(Reach::Resolved { .. }))
+        !self.doubted && matches!(self.told, Some(Reach::Resolved(_)))
     }
 
     fn tell(&mut self, address: IpAddr, reach: Reach, step: &mut Step) {
@@ -281,6 +325,12 @@ impl Entry {
             step.events.push(NeighbourEvent { address, reach });
         }
     }
+}
+
+fn silence(address: IpAddr, segment: &Segment) -> String {
+    let asked = segment.gateway.unwrap_or(address);
+    let whose = segment.gateway.map_or_else(String::new, |_| format!(", the gateway to {address},"));
+    format!("nobody answers {} for {asked}{whose} on {}", protocol(asked), segment.interface)
 }
 
 fn protocol(address: IpAddr) -> &'static str {

@@ -7,7 +7,19 @@ fn address() -> IpAddr {
 }
 
 fn segment(carrier: bool) -> Path {
-    Path::Segment { ifindex: 7, interface: "eth0".to_owned(), carrier, ethernet: true }
+    on("eth0", 7, carrier, None)
+}
+
+fn on(interface: &str, ifindex: u32, carrier: bool, gateway: Option<IpAddr>) -> Path {
+    Path::Segment(Segment {
+        ifindex,
+        interface: interface.to_owned(),
+        carrier,
+        ethernet: !interface.starts_with("tun"),
+        gateway,
+        source: None,
+        mtu: 0,
+    })
 }
 
 fn seen(state: NeighbourState) -> Seen {
@@ -17,7 +29,7 @@ fn seen(state: NeighbourState) -> Seen {
 }
 
 fn resolved() -> Vec<NeighbourEvent> {
-    vec![NeighbourEvent { address: address(), reach: Reach::Resolved { ifindex: 7, mac: MAC } }]
+    vec![NeighbourEvent { address: address(), reach: Reach::Resolved(Neighbour::on_segment(7, MAC)) }]
 }
 
 fn unreachable(why: &str) -> Vec<NeighbourEvent> {
@@ -149,7 +161,7 @@ fn another_mac_is_told_at_once() {
     let mac = Mac([2, 0, 0, 0, 0, 9]);
     let step =
         bench.table.on_neighbour(Seen { mac: Some(mac), ..seen(NeighbourState::Reachable) }, bench.now);
-    assert_eq!(step.events[0].reach, Reach::Resolved { ifindex: 7, mac });
+    assert_eq!(step.events[0].reach, Reach::Resolved(Neighbour::on_segment(7, mac)));
 }
 
 #[test]
@@ -163,10 +175,10 @@ fn the_same_address_on_another_interface_is_another_neighbour() {
 #[test]
 fn a_path_that_moves_to_another_interface_is_resolved_there() {
     let mut bench = Bench::resolved();
-    let moved = Path::Segment { ifindex: 8, interface: "eth1".to_owned(), carrier: true, ethernet: true };
+    let moved = on("eth1", 8, true, None);
     let there = Seen { ifindex: 8, ..seen(NeighbourState::Reachable) };
     let step = bench.table.on_picture(HashMap::from([(address(), moved)]), vec![there], bench.now);
-    assert_eq!(step.events[0].reach, Reach::Resolved { ifindex: 8, mac: MAC });
+    assert_eq!(step.events[0].reach, Reach::Resolved(Neighbour::on_segment(8, MAC)));
 }
 
 #[test]
@@ -185,7 +197,7 @@ fn a_way_that_does_not_serve_is_told_with_its_reason() {
     let none = Path::None { why: "no route to 10.9.0.2".to_owned() };
     assert_eq!(bench.look(none.clone(), None).events, unreachable("no route to 10.9.0.2"));
     assert_eq!(bench.look(none, None), Step::default());
-    let tunnel = Path::Segment { ifindex: 7, interface: "tun0".to_owned(), carrier: true, ethernet: false };
+    let tunnel = on("tun0", 7, true, None);
     assert_eq!(bench.look(tunnel, None).events, unreachable("interface tun0 has no MAC addresses"));
 }
 
@@ -222,4 +234,63 @@ fn what_was_set_by_hand_and_what_is_being_asked_for_is_not_forgotten() {
         assert_eq!(bench.table.doubt(address(), bench.now), None, "{state}");
     }
     assert_eq!(Bench::new().table.doubt("10.9.0.7".parse().unwrap(), Instant::now()), None, "nobody of ours");
+}
+
+fn gateway() -> IpAddr {
+    "10.9.0.1".parse().unwrap()
+}
+
+fn behind() -> IpAddr {
+    "10.20.0.9".parse().unwrap()
+}
+
+fn at_gateway(state: NeighbourState) -> Seen {
+    Seen { address: gateway(), ..seen(state) }
+}
+
+/// A table that keeps an address on the segment, and two behind a gateway there.
+fn behind_a_gateway() -> Bench {
+    let other = "10.20.0.10".parse().unwrap();
+    let mut table = Table::default();
+    table.keep(&BTreeSet::from([address(), behind(), other]));
+    let mut bench = Bench { table, now: Instant::now() };
+    let by = |to, gateway| (to, on("eth0", 7, true, gateway));
+    let paths =
+        HashMap::from([by(address(), None), by(behind(), Some(gateway())), by(other, Some(gateway()))]);
+    let there = vec![seen(NeighbourState::Reachable)];
+    let step = bench.table.on_picture(paths, there, bench.now);
+    assert_eq!((step.events, step.kicks), (resolved(), vec![Kick { ifindex: 7, address: gateway() }]));
+    bench.now += KICK_APART;
+    bench
+}
+
+#[test]
+fn who_is_behind_a_gateway_is_reached_by_the_gateways_mac_address() {
+    let mut bench = behind_a_gateway();
+    for mac in [MAC, Mac([2, 0, 0, 0, 0, 9])] {
+        let there = Seen { mac: Some(mac), ..at_gateway(NeighbourState::Reachable) };
+        let step = bench.table.on_neighbour(there, bench.now);
+        let neighbour = Neighbour { gateway: Some(gateway()), ..Neighbour::on_segment(7, mac) };
+        assert_eq!(step.events.len(), 2, "both that are behind it");
+        assert!(step.events.iter().all(|event| event.reach == Reach::Resolved(neighbour)));
+    }
+}
+
+#[test]
+fn a_silent_gateway_is_named_with_whom_it_leads_to() {
+    let mut bench = behind_a_gateway();
+    let step = bench.table.on_neighbour(at_gateway(NeighbourState::Failed), bench.now);
+    let event = step.events.iter().find(|event| event.address == behind()).unwrap();
+    let why = "nobody answers ARP for 10.9.0.1, the gateway to 10.20.0.9, on eth0".to_owned();
+    assert_eq!(event.reach, Reach::Unreachable { why });
+}
+
+#[test]
+fn a_gateway_is_doubted_only_when_nobody_behind_it_answers() {
+    let mut bench = behind_a_gateway();
+    bench.table.on_neighbour(at_gateway(NeighbourState::Reachable), bench.now);
+    assert_eq!(bench.table.doubt(behind(), bench.now), None, "the other one may answer");
+    let place = Kick { ifindex: 7, address: gateway() };
+    assert_eq!(bench.table.doubt("10.20.0.10".parse().unwrap(), bench.now), Some(place));
+    assert_eq!(bench.table.doubt(behind(), bench.now), None, "not so soon again");
 }

@@ -2,7 +2,11 @@ use super::*;
 use crate::api::types::{AddBackend, DeleteQuery};
 
 fn add(bench: &mut Bench, name: &str, host: u8) -> u16 {
-    let add = AddBackend { name: name.to_owned(), addresses: vec![[10, 0, 0, host].into()], weight: None };
+    let add = AddBackend {
+        name: name.to_owned(),
+        addresses: vec![IpAddr::from([10, 0, 0, host]).into()],
+        weight: None,
+    };
     let number = bench.control.add("ws", &add).unwrap().backend.number;
     bench.resolve_all();
     bench.judge("ws", name, Health::Up);

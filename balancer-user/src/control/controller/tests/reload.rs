@@ -79,7 +79,7 @@ fn what_needs_new_maps_names_the_cost_and_wants_yes() {
     assert!(prepared.needs_new_maps());
     let Bench { directory: _directory, control } = bench;
     let remake = |_old, config: &Config| {
-        let mut tables = Dataplane::in_memory(dimensions(config), SEED);
+        let mut tables = Dataplane::in_memory(config::dimensions(config), SEED);
         tables.set_interfaces(&[(3, [2, 0, 0, 0, 0, 0xff])])?;
         Ok((tables, SEED))
     };

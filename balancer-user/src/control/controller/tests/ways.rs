@@ -21,7 +21,7 @@ fn a_backend_that_is_found_behind_another_interface_is_checked_directly() {
     assert_eq!(shown(&bench.control), (Some(CheckVia::Datapath), "auto".to_owned()));
     let followed = bench.control.generation();
     let mut found = |ifindex| {
-        let reach = Reach::Resolved { ifindex, mac: Mac([2, 0, 0, 0, 0, 1]) };
+        let reach = Reach::Resolved(Neighbour::on_segment(ifindex, Mac([2, 0, 0, 0, 0, 1])));
         bench.control.on_neighbour(NeighbourEvent { address: "10.0.0.1".parse().unwrap(), reach });
         (by_datapath(&bench.control), shown(&bench.control).0, bench.control.generation())
     };
