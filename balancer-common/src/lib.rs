@@ -10,6 +10,7 @@
 extern crate std;
 
 pub mod checksum;
+pub mod decap;
 pub mod env;
 pub mod hash;
 pub mod layout;

@@ -1,4 +1,5 @@
-//! The XDP program: `balancer-common`'s walk over the kernel's maps. Beside it, [`probe`] serves health checks.
+//! The XDP program: `balancer-common`'s walk over the kernel's maps. Beside it, [`probe`] serves health checks, and
+//! [`decap`] the backends.
 //!
 //! Nothing is decided here. [`ctx`] holds the only packet pointers, [`maps`] every map, [`world`] ties both to
 //! the traits of the shared code, [`steps`] makes a function of each step off the fast path, [`atomic`] the one atomic operation that the compiler has no safe name for.
@@ -9,6 +10,7 @@
 
 mod atomic;
 mod ctx;
+mod decap;
 mod maps;
 mod probe;
 mod steps;

@@ -24,6 +24,8 @@
 //! | `SIGNALS` | backend → what is seen of its answers, on this CPU | packets | agent | |
 //! | `REASONS` | reason → packets of this CPU; those of the reason `flow` stand in `TRAFFIC` | packets | agent | |
 //!
+//! A backend's programs have two of their own, in [`decap`](crate::decap).
+//!
 //! All but `PROBES` and `SPOKEN`, which end with the agent and the program, are kept in bpffs. All lines are 64 bytes; the
 //! sizes here are placeholders, the agent sets them before load. Lines are mmap-able because only then a line is one cache line (a
 //! plain array's values start in the middle of one).

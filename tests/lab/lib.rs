@@ -1,7 +1,7 @@
 //! The lab: network namespaces on this machine with a balancer, real clients and real backends, and what the demo and
 //! the namespace tests do in it.
 //!
-//! [`topology`] says who is there, [`lifecycle`] brings it up and down, [`agent`] is the balancer under test, [`node`]
+//! [`topology`] says who is there, [`shape`] where, [`lifecycle`] brings it up and down, [`agent`] is the balancer under test, [`node`]
 //! are the servers and clients that run inside, [`crowd`] commands the clients, and [`demo`] is the show.
 #![deny(unsafe_code)]
 
@@ -20,6 +20,7 @@ pub mod paths;
 pub mod process;
 pub mod programs;
 pub mod servers;
+pub mod shape;
 pub mod signals;
 pub mod topology;
 pub mod wire;

@@ -15,7 +15,10 @@ use std::{
 use anyhow::{Context, Result, bail};
 use tokio::task::yield_now;
 
-use crate::{agent::Balancer, config, netns::run, network, paths::Place, process, servers, topology::Host};
+use crate::{
+    agent::Balancer, config, netns::run, network, paths::Place, process, servers, shape::Shape,
+    topology::Host,
+};
 
 /// How much of a lab to bring up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +39,14 @@ pub enum Extent {
 /// # Errors
 /// When a part of the lab is there already, or with the step that failed.
 pub async fn up(place: &Place, extent: Extent) -> Result<()> {
+    up_in(place, Shape::default(), extent).await
+}
+
+/// As [`up`], in a network of this shape.
+///
+/// # Errors
+/// As [`up`].
+pub async fn up_in(place: &Place, shape: Shape, extent: Extent) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("the lab makes network namespaces: run it as root");
     }
@@ -44,7 +55,7 @@ pub async fn up(place: &Place, extent: Extent) -> Result<()> {
     }
     make_dirs(place)?;
     fs::write(place.config(), config::text(place))?;
-    network::build(place).await?;
+    network::build(place, shape).await?;
     if extent >= Extent::Servers {
         for backend in Host::backends() {
             servers::start(place, backend)?;

@@ -48,11 +48,25 @@ const BPF_PROG_TYPE_XDP: u32 = 6;
 /// `r0 = 2; exit`: `XDP_PASS`.
 const PASS: [u64; 2] = [0x0000_0002_0000_00b7, 0x95];
 /// `r0 = -1; exit`: `TCX_NEXT`.
-const NEXT: [u64; 2] = [0xffff_ffff_0000_00b7, 0x95];
+const NEXT: [u64; 2] = [0xffff_ffff_0000_00b7, EXIT];
+const EXIT: u64 = 0x95;
+/// `r0 = bpf_get_prandom_u32()`.
+const CALL_RANDOM: u64 = 0x0000_0007_0000_0085;
+/// `if w0 < …, skip two`; the number is in the upper half.
+const IF_LESS_SKIP_2: u64 = 0x0002_00a6;
+/// `r0 = 2`: `TCX_DROP`.
+const SHOT: u64 = 0x0000_0002_0000_00b7;
 
 /// Keeps a program for `tc` there that lets everything go.
 pub(crate) fn pin_classifier(object: &Path) -> io::Result<()> {
     pin_program(BPF_PROG_TYPE_SCHED_CLS, &NEXT, object)
+}
+
+/// Keeps a program for `tc` there that loses so many of a thousand packets, at random.
+pub(crate) fn pin_losing_classifier(object: &Path, per_mille: u32) -> io::Result<()> {
+    let below = (u64::from(per_mille.min(1000)) * u64::from(u32::MAX) / 1000) as u32;
+    let program = [CALL_RANDOM, IF_LESS_SKIP_2 | u64::from(below) << 32, NEXT[0], EXIT, SHOT, EXIT];
+    pin_program(BPF_PROG_TYPE_SCHED_CLS, &program, object)
 }
 
 fn pin_program(prog_type: u32, instructions: &[u64], object: &Path) -> io::Result<()> {

@@ -64,9 +64,22 @@ impl Place {
         Netns::new(format!("{}switch", self.prefix))
     }
 
-    /// Every namespace of the lab, whether it exists or not.
+    /// The namespace of the backends' own bridge, in a lab that has one.
+    #[must_use]
+    pub fn far_switch(&self) -> Netns {
+        Netns::new(format!("{}far-switch", self.prefix))
+    }
+
+    /// The namespace of the router, in a lab that has one.
+    #[must_use]
+    pub fn router(&self) -> Netns {
+        Netns::new(format!("{}router", self.prefix))
+    }
+
+    /// Every namespace that a lab may have, whether it exists or not.
     pub fn all_netns(&self) -> impl Iterator<Item = Netns> {
-        Host::all().map(|host| self.netns(host)).chain([self.switch()])
+        let rest = [self.switch(), self.far_switch(), self.router()];
+        Host::all().map(|host| self.netns(host)).chain(rest)
     }
 
     /// The lab's directory.

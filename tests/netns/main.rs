@@ -15,6 +15,7 @@ mod interrupt;
 mod itself;
 mod own_hosts;
 mod promises;
+mod shapes;
 mod web;
 
 /// Labs side by side: most of a test is waiting, and two cores are enough for two.
@@ -22,6 +23,14 @@ const THREADS: usize = 2;
 
 fn main() -> ExitCode {
     labs::clean_up_on_interrupt();
-    let tests = [itself::TESTS, web::TESTS, icmp::TESTS, own_hosts::TESTS, promises::TESTS, interrupt::TESTS];
+    let tests = [
+        itself::TESTS,
+        web::TESTS,
+        icmp::TESTS,
+        own_hosts::TESTS,
+        promises::TESTS,
+        shapes::TESTS,
+        interrupt::TESTS,
+    ];
     trials::run(THREADS, tests.concat())
 }

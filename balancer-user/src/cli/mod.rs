@@ -14,6 +14,7 @@ use crate::api::{DEFAULT_SOCKET, client::Client};
 mod backend;
 pub mod check;
 pub mod config;
+mod decap;
 mod detach;
 mod exit;
 mod explain;
@@ -77,6 +78,7 @@ enum Local {
     Check(check::CheckArgs),
     /// What a configuration file may hold.
     Config(config::ConfigArgs),
+    Decap(decap::DecapArgs),
 }
 
 /// Commands that ask the agent.
@@ -141,11 +143,17 @@ fn dispatch(cli: Cli, ui: &mut Ui<'_>) -> Result<u8, Failure> {
         Command::Local(Local::Run(args)) => run::run(&args).map(|()| Code::Ok as u8),
         Command::Local(Local::Check(args)) => Ok(check::run(&args, ui.out, ui.err)?),
         Command::Local(Local::Config(args)) => Ok(config::run(&args, ui.out)?),
+        Command::Local(Local::Decap(args)) => {
+            runtime()?.block_on(decap::run(&args, ui)).map(|()| Code::Ok as u8)
+        }
         Command::Remote(command) => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(ask(command, &Client::new(cli.global.api), ui)).map(|()| Code::Ok as u8)
+            runtime()?.block_on(ask(command, &Client::new(cli.global.api), ui)).map(|()| Code::Ok as u8)
         }
     }
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 async fn ask(command: Remote, client: &Client, ui: &mut Ui<'_>) -> Result<(), Failure> {

@@ -59,6 +59,14 @@ pub(super) fn client(text: &str) -> Result<String, String> {
     })
 }
 
+/// Reads an address or a prefix.
+pub(super) fn prefix(text: &str) -> Result<IpNet, String> {
+    let whole = text.parse::<IpAddr>().map(IpNet::from);
+    whole
+        .or_else(|_| text.parse())
+        .map_err(|_| "write an address or a prefix: 192.0.2.64, 192.0.2.64/28 or 2001:db8::40/124".to_owned())
+}
+
 /// Seconds for people, without spaces: `2h59m3s`.
 pub(super) fn seconds(seconds: u64) -> String {
     humantime::format_duration(Duration::from_secs(seconds)).to_string().replace(' ', "")

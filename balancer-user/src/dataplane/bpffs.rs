@@ -20,7 +20,7 @@ use std::{
 const BPF_FS_MAGIC: FsType = FsType(0xcafe_4a11);
 /// Where systemd mounts bpffs, and where it is mounted if it is missing.
 const USUAL_MOUNT: &str = "/sys/fs/bpf";
-const LINKS: &str = "links";
+pub(super) const LINKS: &str = "links";
 
 /// The directory of the bpffs objects. One process has it at a time: two agents would steer the same tables.
 #[derive(Debug)]

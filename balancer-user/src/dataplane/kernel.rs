@@ -213,7 +213,7 @@ pub(super) fn per_cpu_maps() -> [(&'static str, u32); 3] {
     [(TRAFFIC, MAX_BACKENDS), (SIGNALS, MAX_BACKENDS), (REASONS, Reason::COUNT as u32)]
 }
 
-fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp, DataplaneError> {
+pub(super) fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp, DataplaneError> {
     let missing = || aya::programs::ProgramError::UnexpectedProgramType;
     ebpf.program_mut(name)
         .ok_or_else(missing)
@@ -221,7 +221,7 @@ fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp, DataplaneE
         .map_err(|source| error(&format!("the object has no XDP program {name:?}"), source))
 }
 
-fn load_program(ebpf: &mut Ebpf, name: &str) -> Result<(), DataplaneError> {
+pub(super) fn load_program(ebpf: &mut Ebpf, name: &str) -> Result<(), DataplaneError> {
     program(ebpf, name)?.load().map_err(|source| error("the kernel refuses the XDP program", source))
 }
 

@@ -6,6 +6,7 @@
 mod bpffs;
 mod clock;
 mod counts;
+mod decap;
 mod error;
 mod explain;
 mod kernel;
@@ -25,6 +26,7 @@ mod translation;
 
 pub use clock::Clock;
 pub use counts::{BackendCounts, Signals};
+pub use decap::{Decap, DecapTables, TunnelRules, decap_mode};
 pub use error::DataplaneError;
 pub use explain::{By, Explanation};
 pub use kernel::{Attached, OpenOptions, detach, xdp_object};

@@ -13,6 +13,7 @@ pub mod netlink;
 pub mod route;
 pub mod speaker;
 pub mod ssh;
+pub mod stacked;
 
 #[cfg(test)]
 mod testing;

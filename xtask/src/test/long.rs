@@ -25,11 +25,15 @@ const LONG: (&str, &str) = ("BALANCER_LONG", "1");
 const WORDS: &[Long] = &[
     Long { word: "affinity", runs: AFFINITY },
     Long { word: "flood", runs: FLOOD },
+    Long { word: "modes", runs: MODES },
     Long { word: "soak", runs: SOAK },
 ];
 
 /// What users of long-lived connections are promised, with as many clients and as long a silence as it says.
 const AFFINITY: &[Run] = &[Run { args: &["--test", "affinity"], env: &[LONG] }];
+
+/// Every mode, family, protocol and place of the backends, with many clients and 50 MB streams.
+const MODES: &[Run] = &[Run { args: &["--test", "modes"], env: &[LONG] }];
 
 /// Floods of ten times every table's size, and the stopped agent.
 const FLOOD: &[Run] = &[Run { args: &["--test", "flood"], env: &[LONG] }];
