@@ -18,6 +18,7 @@ mod object;
 mod probes;
 mod random;
 mod resets;
+mod too_big;
 mod tunnel;
 mod two_worlds;
 mod unknown;

@@ -1,13 +1,14 @@
 //! Packets of services whose backends are reached by address translation, both ways.
 
 use crate::{
-    answered::{is_rst_to, is_too_big_to},
+    answered::is_rst_to,
     fixture::{Fixture, Outcome, PORT, TX, VIP4, VIP6, vip_for},
     frames::{IP, Seg, extended, put16, tagged, tcp, udp, with_byte, with_options},
     nat_world::{
         BACKEND_PORT, FIRST, Shape, accepts, any, back, backend, backend_of, connect, forth, is_source, read,
         uses,
     },
+    too_big::is_too_big_to,
 };
 use anyhow::{Result, ensure};
 use balancer_common::{reason::Reason, serve::Serving};

@@ -1,22 +1,27 @@
 //! Packets at random: mostly whole, of few clients, so that connections come about; some bent.
 
 use crate::{
-    fixture::{OWN, PEER, PORT, VIP_ANY, VIP4, VIP6},
+    fixture::{OWN, PEER, PORT, Run, VIP_ANY, VIP4, VIP6},
     frames::{Seg, cut, elsewhere, extended, is_v4, tagged, tcp, udp, with_options},
 };
-use balancer_common::serve::Serving;
+use balancer_common::{reason::Fate, serve::Serving};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A source of packets: the same for the same seed.
 pub(crate) struct Packets {
     random: StdRng,
+    /// Frames that reached a backend, the latest last.
+    heard: Vec<Vec<u8>>,
 }
+
+/// Frames that are kept to be answered.
+const HEARD: usize = 24;
 
 impl Packets {
     /// The packets of this seed.
     pub(crate) fn new(seed: u64) -> Self {
-        Self { random: StdRng::seed_from_u64(seed) }
+        Self { random: StdRng::seed_from_u64(seed), heard: Vec::new() }
     }
 
     fn pick<T: Clone>(&mut self, choices: &[T]) -> T {
@@ -49,8 +54,50 @@ impl Packets {
         ])
     }
 
+    /// Takes note of what became of a frame: one that was translated may be answered.
+    pub(crate) fn hear(&mut self, run: &Run) {
+        if run.reasons.iter().any(|reason| reason.fate() == Fate::Forwarded) {
+            self.heard.push(run.frame.clone());
+            let beyond = self.heard.len().saturating_sub(HEARD);
+            self.heard.drain(..beyond);
+        }
+    }
+
+    /// What a receiver says of one of the last frames: an answer, or an error. `None` if that frame cannot be read.
+    fn reply(&mut self) -> Option<Vec<u8>> {
+        let heard = self.heard.get(self.random.random_range(0..self.heard.len().max(1)))?.clone();
+        let headers = etherparse::PacketHeaders::from_ethernet_slice(&heard).ok()?;
+        let (from, to): (IpAddr, IpAddr) = match headers.net? {
+            etherparse::NetHeaders::Ipv4(ip, _) => (ip.source.into(), ip.destination.into()),
+            etherparse::NetHeaders::Ipv6(ip, _) => (ip.source.into(), ip.destination.into()),
+            _ => return None,
+        };
+        if self.one_in(4) {
+            return Some(self.error(to, from, &heard[14..]));
+        }
+        match headers.transport? {
+            etherparse::TransportHeader::Tcp(header) => {
+                let seq = header.acknowledgment_number;
+                let payload = self.pick(&[0, 1, 400]);
+                let accept = Seg { syn: true, ..Seg::ack(seq) };
+                let seg = self.pick(&[accept, Seg::ack(seq), Seg::ack(seq), Seg::fin(seq), Seg::rst(seq)]);
+                let seg = Seg { payload, ..seg };
+                Some(tcp(to, header.destination_port, from, header.source_port, seg))
+            }
+            etherparse::TransportHeader::Udp(header) => {
+                Some(udp(to, header.destination_port, from, header.source_port))
+            }
+            _ => None,
+        }
+    }
+
     /// A frame of at least 14 bytes.
     pub(crate) fn frame(&mut self) -> Vec<u8> {
+        if self.one_in(3)
+            && let Some(reply) = self.reply()
+        {
+            return if self.one_in(6) { self.bent(reply) } else { reply };
+        }
         let whole = match self.random.random_range(0..100) {
             0..60 => self.tcp(),
             60..85 => self.udp(),
@@ -84,7 +131,7 @@ impl Packets {
     fn tcp(&mut self) -> Vec<u8> {
         let (client, service) = self.client_and_service();
         let seq = self.pick(&[1000, 1001, 1001, 1001, 1100, 66_536, 66_537, 1000 + (1 << 31), 900]);
-        let payload = self.pick(&[0, 0, 1, 100]);
+        let payload = self.pick(&[0, 0, 1, 100, 400]);
         let seg =
             Seg { payload, ..self.pick(&[Seg::syn, Seg::ack, Seg::ack, Seg::ack, Seg::fin, Seg::rst])(seq) };
         let port = self.port();
@@ -113,20 +160,25 @@ impl Packets {
         } else {
             tcp(service, service_port, client, port, Seg::ack(1))
         };
+        self.error(client, service, &quoted[14..])
+    }
+
+    /// An ICMP message, mostly an error that quotes this.
+    fn error(&mut self, from: IpAddr, to: IpAddr, quoted: &[u8]) -> Vec<u8> {
         let ethernet = etherparse::PacketBuilder::ethernet2(PEER, OWN);
         let mut frame = Vec::new();
-        let written = match (client, service) {
-            (IpAddr::V4(client), IpAddr::V4(service)) => {
+        let written = match (from, to) {
+            (IpAddr::V4(from), IpAddr::V4(to)) => {
                 let kind = self.pick(&[0, 3, 3, 3, 8, 11, 12]);
-                let ip = ethernet.ipv4(client.octets(), service.octets(), 64);
-                ip.icmpv4_raw(kind, 4, [0; 4]).write(&mut frame, &quoted[14..])
+                let ip = ethernet.ipv4(from.octets(), to.octets(), 64);
+                ip.icmpv4_raw(kind, if kind == 8 { 0 } else { 4 }, [0; 4]).write(&mut frame, quoted)
             }
-            (IpAddr::V6(client), IpAddr::V6(service)) => {
+            (IpAddr::V6(from), IpAddr::V6(to)) => {
                 let kind = self.pick(&[1, 2, 2, 3, 4, 128, 135]);
-                let ip = ethernet.ipv6(client.octets(), service.octets(), 64);
-                ip.icmpv6_raw(kind, 0, [0; 4]).write(&mut frame, &quoted[14..])
+                let ip = ethernet.ipv6(from.octets(), to.octets(), 64);
+                ip.icmpv6_raw(kind, 0, [0; 4]).write(&mut frame, quoted)
             }
-            _ => unreachable!("client and service are of one family"),
+            _ => unreachable!("both ends are of one family"),
         };
         written.expect("a Vec takes every frame");
         frame

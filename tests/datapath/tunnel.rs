@@ -1,9 +1,9 @@
 //! Packets that reach their backend in an IP tunnel, and those that do not fit their way.
 
 use crate::{
-    answered::is_too_big_to,
     fixture::{EGRESS, Fixture, INGRESS, OWN, OWN_EGRESS, Outcome, PORT, TX, VIP4, VIP6, mac, vip_for},
     frames::{IP, Seg, put16, tagged, tcp, udp, with_byte},
+    too_big::is_too_big_to,
 };
 use anyhow::{Context as _, Result, ensure};
 use balancer_common::{
@@ -57,7 +57,7 @@ fn way(fixture: &mut Fixture, number: u16, v6: bool, mtu: u16) -> Way {
 }
 
 /// A fixture whose backends are reached in tunnels; of IPv6 if `v6`.
-fn tunnelled(v6: bool, mtu: u16) -> Result<Fixture> {
+pub(crate) fn tunnelled(v6: bool, mtu: u16) -> Result<Fixture> {
     let mut fixture = Fixture::new()?;
     for number in 1..=3 {
         let way = way(&mut fixture, number, v6, mtu);

@@ -146,7 +146,11 @@ const fn lowest(bits: u64) -> u32 {
 fn word<E: Env>(env: &E, table: TableId, number: u32) -> Option<Word<'_, E::Line>> {
     let line = env.line(table, number / WORDS_A_LINE)?;
     // Told apart by a branch, so that the verifier sees two places that lie within the line.
-    Some(if number.is_multiple_of(WORDS_A_LINE) { Word { line, part: 0 } } else { Word { line, part: PARTS } })
+    Some(if number.is_multiple_of(WORDS_A_LINE) {
+        Word { line, part: 0 }
+    } else {
+        Word { line, part: PARTS }
+    })
 }
 
 /// The turn of resting ports.

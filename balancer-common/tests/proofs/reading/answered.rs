@@ -90,18 +90,12 @@ pub(crate) fn is_unreachable_to(answer: &[u8], frame: &[u8]) -> Result<(), Strin
     is_told(answer, frame, v4, Icmpv6Type::DestinationUnreachable(icmpv6::DestUnreachableCode::Port))
 }
 
-/// Whether `answer` is the ICMP message that the packet in `frame` is too big for `mtu` bytes (RFC 1191, 4; RFC 4443, 3.2),
-/// with its IP header and eight bytes more.
+/// Whether `answer` is the ICMP message of this type about the packet in `frame`, of whichever family that is, with its IP
+/// header and eight bytes more.
 ///
 /// # Errors
 /// What is not right about it.
-pub(crate) fn is_too_big_to(answer: &[u8], frame: &[u8], mtu: u16) -> Result<(), String> {
-    let needed = icmpv4::DestUnreachableHeader::FragmentationNeeded { next_hop_mtu: mtu };
-    let v4 = Icmpv4Type::DestinationUnreachable(needed);
-    is_told(answer, frame, v4, Icmpv6Type::PacketTooBig { mtu: mtu.into() })
-}
-
-fn is_told(answer: &[u8], frame: &[u8], v4: Icmpv4Type, v6: Icmpv6Type) -> Result<(), String> {
+pub(crate) fn is_told(answer: &[u8], frame: &[u8], v4: Icmpv4Type, v6: Icmpv6Type) -> Result<(), String> {
     let parse =
         |frame| SlicedPacket::from_ethernet(frame).map_err(|error| format!("{error} in {frame:02x?}"));
     let (asked, said) = (parse(frame)?, parse(answer)?);
