@@ -14,10 +14,12 @@ use anyhow::{Context, Result, bail, ensure};
 use lab::{netns::output, paths::Place, programs, topology::Host};
 
 use crate::{Test, labs::Lab};
-use readme::Step;
+use readme::{Part, Step};
 
-pub(crate) const TESTS: &[Test] =
-    &[("the_readmes_commands_work_on_bare_hosts", the_readmes_commands_work_on_bare_hosts)];
+pub(crate) const TESTS: &[Test] = &[
+    ("the_readmes_commands_work_on_bare_hosts", || follow("bt-own-", Part::Segment, "ws-")),
+    ("the_readmes_commands_work_with_backends_as_they_are", || follow("bt-as-", Part::AsTheyAre, "web-")),
+];
 
 /// How long the agent may take until it answers, and until it has ended.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -42,15 +44,17 @@ const BUILT: &str = "target/release/balancer";
 /// The three hosts, and the agent once it runs.
 struct Hosts {
     place: Place,
+    part: Part,
     agent: Option<Child>,
 }
 
-fn the_readmes_commands_work_on_bare_hosts() -> Result<()> {
-    let steps = readme::steps()?;
+/// Does what the README says; its backends' names begin with `backends`.
+fn follow(prefix: &str, part: Part, backends: &str) -> Result<()> {
+    let steps = readme::steps(part)?;
     ensure!(steps.len() <= 12, "the README has {} commands, twelve were to be enough", steps.len());
-    let lab = Lab::empty("bt-own-")?;
+    let lab = Lab::empty(prefix)?;
     wire::build(&lab.place)?;
-    let mut hosts = Hosts { place: lab.place.clone(), agent: None };
+    let mut hosts = Hosts { place: lab.place.clone(), part, agent: None };
     let mut curl = None;
     for step in &steps {
         match hosts.take(step)?.as_deref() {
@@ -59,7 +63,7 @@ fn the_readmes_commands_work_on_bare_hosts() -> Result<()> {
                 curl = Some(step);
             }
             Some(status) if step.command.contains(" status") => went_through(status)?,
-            Some(flows) if step.command.contains(" flow ") => knows_the_client(flows)?,
+            Some(flows) if step.command.contains(" flow ") => knows_the_client(flows, backends)?,
             _ => {}
         }
     }
@@ -77,10 +81,10 @@ fn went_through(status: &str) -> Result<()> {
     Ok(())
 }
 
-fn knows_the_client(flows: &str) -> Result<()> {
+fn knows_the_client(flows: &str, backends: &str) -> Result<()> {
     let client = format!("{}:", wire::CLIENT);
-    let known = flows.lines().any(|line| line.contains(&client) && line.contains(" ws-1 "));
-    ensure!(known, "no flow of {} to ws-1:\n{flows}", wire::CLIENT);
+    let known = flows.lines().any(|line| line.contains(&client) && line.contains(&format!(" {backends}")));
+    ensure!(known, "no flow of {} to {backends}N:\n{flows}", wire::CLIENT);
     Ok(())
 }
 
@@ -129,7 +133,7 @@ impl Hosts {
     fn edit(&self) -> Result<()> {
         let path = self.with_own_directories(CONFIG);
         let text = fs::read_to_string(&path).with_context(|| path.clone())?;
-        fs::write(&path, self.with_own_directories(&readme::edited(&text)?))?;
+        fs::write(&path, self.with_own_directories(&readme::edited(self.part, &text)?))?;
         Ok(())
     }
 

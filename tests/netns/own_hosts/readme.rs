@@ -8,6 +8,32 @@ use lab::topology::Host;
 const README: &str = include_str!("../../../README.md");
 const SECTION: &str = "## On your own hosts\n";
 
+/// A part of the section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Backends on the segment, which have the service address.
+    Segment,
+    /// Backends as they are; begins with the first commands of the other part.
+    AsTheyAre,
+}
+
+impl Part {
+    /// What precedes its text.
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Segment => "",
+            Self::AsTheyAre => "\n### With backends as they are\n",
+        }
+    }
+
+    fn text(self) -> Result<&'static str> {
+        let (_, section) = README.split_once(SECTION).context("the README has no such section")?;
+        let section = section.split("\n## ").next().unwrap_or_default();
+        let (_, part) = section.split_once(self.title()).with_context(|| format!("no {:?}", self.title()))?;
+        Ok(part.split("\n### ").next().unwrap_or_default())
+    }
+}
+
 /// A command, and the host that it is for.
 #[derive(Clone, Debug)]
 pub(super) struct Step {
@@ -22,8 +48,9 @@ impl fmt::Display for Step {
 }
 
 /// All commands in their order.
-pub(super) fn steps() -> Result<Vec<Step>> {
-    let blocks = blocks("sh")?.into_iter().map(steps_of).collect::<Result<Vec<_>>>()?;
+pub(super) fn steps(part: Part) -> Result<Vec<Step>> {
+    let first = blocks(Part::Segment, "sh")?.into_iter().take(1).filter(|_| part == Part::AsTheyAre);
+    let blocks = first.chain(blocks(part, "sh")?).map(steps_of).collect::<Result<Vec<_>>>()?;
     Ok(blocks.concat())
 }
 
@@ -40,13 +67,20 @@ fn steps_of(block: &str) -> Result<Vec<Step>> {
     Ok(lines.map(|line| Step { host, command: line.to_owned() }).collect())
 }
 
-/// The file after the edit that the README asks for: its keys set, the second backend gone.
-pub(super) fn edited(file: &str) -> Result<String> {
+/// The file as the README wants it: the whole of it, or with its keys set and the second backend gone.
+pub(super) fn edited(part: Part, file: &str) -> Result<String> {
+    match part {
+        Part::Segment => with_keys(file),
+        Part::AsTheyAre => Ok(blocks(part, "toml")?.concat()),
+    }
+}
+
+fn with_keys(file: &str) -> Result<String> {
     const BACKEND: &str = "[[service.backend]]";
     let (head, backends) = file.split_once(BACKEND).context("the file has no backend")?;
     let first = backends.split(BACKEND).next().unwrap_or_default();
     let mut text = [head, BACKEND, first].concat();
-    for setting in blocks("toml")?.into_iter().flat_map(str::lines) {
+    for setting in blocks(Part::Segment, "toml")?.into_iter().flat_map(str::lines) {
         let (key, _) =
             setting.split_once(" = ").with_context(|| format!("README: {setting:?} sets no key"))?;
         let old = text.lines().find(|line| line.starts_with(&format!("{key} = ")));
@@ -56,13 +90,12 @@ pub(super) fn edited(file: &str) -> Result<String> {
     Ok(text)
 }
 
-/// The section's fenced blocks of this language.
-fn blocks(language: &str) -> Result<Vec<&'static str>> {
-    let (_, section) = README.split_once(SECTION).context("the README has no such section")?;
-    let section = section.split("\n## ").next().unwrap_or_default();
+/// The part's fenced blocks of this language.
+fn blocks(part: Part, language: &str) -> Result<Vec<&'static str>> {
     let fence = format!("```{language}\n");
+    let text = part.text()?;
     let blocks: Vec<_> =
-        section.split(&fence).skip(1).filter_map(|rest| Some(rest.split_once("```")?.0)).collect();
-    ensure!(!blocks.is_empty(), "the README's section has no block of {language}");
+        text.split(&fence).skip(1).filter_map(|rest| Some(rest.split_once("```")?.0)).collect();
+    ensure!(!blocks.is_empty(), "the README's {part:?} has no block of {language}");
     Ok(blocks)
 }

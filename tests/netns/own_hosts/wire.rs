@@ -82,6 +82,6 @@ fn nginx_config(dir: &str) -> String {
         .collect();
     format!(
         "daemon off;\nmaster_process off;\npid {dir}/nginx.pid;\nerror_log {dir}/nginx.log;\nevents {{}}\n\
-         http {{\n{temporary}access_log off;\nserver {{\nlisten 80;\nreturn 200 \"{PAGE}\";\n}}\n}}\n"
+         http {{\n{temporary}access_log off;\nserver {{\nlisten 80;\nlisten 8081;\nlisten 8082;\nreturn 200 \"{PAGE}\";\n}}\n}}\n"
     )
 }
