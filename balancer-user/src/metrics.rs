@@ -17,7 +17,7 @@ use prometheus_client::{
 use crate::{
     api::types::TableRow,
     control::causes::Causes,
-    dataplane::{BackendCounts, PortUse},
+    dataplane::{BackendCounts, PortUse, Signals},
 };
 
 mod families;
@@ -63,6 +63,8 @@ pub struct BackendSample {
     pub pins: u64,
     /// How its ports are used, if packets to it are translated.
     pub ports: Option<PortUse>,
+    /// What is seen of its answers, if packets to it are translated.
+    pub signals: Option<Signals>,
     /// Live flows counted one by one minus the counters, if the last sweep could tell.
     pub drift: Option<i64>,
     /// Whether its checks pass.

@@ -10,8 +10,9 @@ use crate::{
     },
     too_big::is_too_big_to,
 };
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use balancer_common::{reason::Reason, serve::Serving};
+use balancer_user::dataplane::{Doomed, Server};
 use std::{
     collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -182,6 +183,13 @@ pub(crate) fn both_sides_of_a_flow_that_is_reset_hear_of_it() -> Result<()> {
         fixture.serve(number, Serving::RESETS);
         let data = tcp(client, 4000, vip_for(client), PORT, Seg { payload: 5, ..Seg::ack(1001) });
         fixture.expect(&data, Outcome::Rst(Reason::Reset))?;
+        // The agent knows both ends, and what each has acknowledged.
+        let doomed = fixture.plane().sweep().doomed;
+        let mut ends = doomed.iter().filter_map(|Doomed { flow, .. }| fixture.plane().unconfirmed(*flow));
+        let ends = ends.find(|ends| ends.client.ip() == client).context("the flow is reset")?;
+        let socket = |(address, port)| std::net::SocketAddr::new(address, port);
+        let server = Server { own: socket(seen.from), backend: socket(seen.to), ack: 5000 };
+        ensure!((ends.ack, ends.server) == (5000, Some(server)), "{ends:?}");
         let answer = |seg| tcp(seen.to.0, seen.to.1, seen.from.0, seen.from.1, seg);
         fixture.expect(&answer(Seg::ack(5000)), Outcome::Rst(Reason::NatStrayReset))?;
         fixture.expect(&answer(Seg::rst(5000)), Outcome::Drop(Reason::NatStray))?;

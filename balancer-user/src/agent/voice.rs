@@ -34,7 +34,10 @@ impl Voice {
             Word::Reset(ends) => (ends, Segment::Rst(ends.ack)),
             Word::Probe(ends) => (ends, Segment::Probe(ends.ack.wrapping_sub(1))),
         };
-        let Err(error) = speaker.say(ends.service, ends.client, segment) else { return };
+        // Its backend hears too, once: one that is alive, as in a drain, would wait for the client.
+        let server = ends.server.filter(|_| matches!(segment, Segment::Rst(_)));
+        let told = server.map_or(Ok(()), |it| speaker.say(it.own, it.backend, Segment::Rst(it.ack)));
+        let Err(error) = speaker.say(ends.service, ends.client, segment).and(told) else { return };
         if self.complained.is_none_or(|at| at.elapsed() >= COMPLAINTS) {
             self.complained = Some(Instant::now());
             tracing::warn!(

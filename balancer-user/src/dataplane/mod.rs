@@ -33,7 +33,7 @@ pub use kernel::{Attached, OpenOptions, detach, xdp_object};
 pub use probes::{Probes, Steered};
 pub use query::{FlowFilter, FlowRow, PinFilter, PinRow};
 pub use release::Released;
-pub use resets::{Doomed, Ends, FlowId, Turn};
+pub use resets::{Doomed, Ends, FlowId, Server, Turn};
 pub use sweep::{Named, Sweep};
 pub use translation::PortUse;
 

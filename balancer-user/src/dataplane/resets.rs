@@ -1,6 +1,6 @@
 //! Flows that are to be reset: found, cut at their turn, and given up.
 
-use super::{Dataplane, listener, query::HostFamily, tables::Tables};
+use super::{Dataplane, listener, query::HostFamily, tables::Tables, translation};
 use balancer_common::{
     table::{
         backend,
@@ -43,6 +43,19 @@ pub struct Ends {
     /// The service address, and the port that the client connected to.
     pub service: SocketAddr,
     /// The client's last acknowledgement number that was seen: what it expects next, if nothing came since.
+    pub ack: u32,
+    /// The same for the backend's side, where packets are translated and the backend has accepted the connection.
+    pub server: Option<Server>,
+}
+
+/// The backend's side of a translated flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Whom the backend takes for its client.
+    pub own: SocketAddr,
+    /// The backend.
+    pub backend: SocketAddr,
+    /// The backend's last acknowledgement number that was seen.
     pub ack: u32,
 }
 
@@ -137,7 +150,9 @@ impl Dataplane {
         let port = if listener.port == 0 { place.word.dport() } else { listener.port };
         let client = SocketAddr::new(F::address(F::client_of(key)), F::sport_of(key));
         let service = SocketAddr::new(super::listeners::address(&listener), port);
-        Some(Ends { client, service, ack })
+        let hint = F::FlowSlots::hint(place.line, place.slot);
+        let server = translation::server::<F>(&self.tables, client, key, place.word.backend(), hint, port);
+        Some(Ends { client, service, ack, server })
     }
 
     /// Forgets a flow that is reset; whether there was one.

@@ -6,12 +6,19 @@ use balancer_common::{
     state::Mode,
     table::{
         TableId,
+        bucket::KeyOf,
         nat::{self, Entry},
         ports::{Block, PORTS_A_WORD},
     },
 };
 
-use super::{Dataplane, listener, query::FlowRow, tables::Tables, way};
+use super::{
+    Dataplane, listener,
+    query::{FlowRow, HostFamily},
+    resets::Server,
+    tables::Tables,
+    way,
+};
 
 /// How the ports of a block are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,6 +96,32 @@ pub(super) fn source(tables: &Tables, flow: &FlowRow, hint: u32) -> Option<Socke
         }
     };
     Some(SocketAddr::new(address, port))
+}
+
+/// The backend's side of a translated flow that was accepted; `asked` is the port that its client asked.
+pub(super) fn server<F: HostFamily>(
+    tables: &Tables,
+    client: SocketAddr,
+    key: &KeyOf<F::Flows>,
+    backend: u16,
+    hint: u32,
+    asked: u16,
+) -> Option<Server> {
+    let flow = FlowRow {
+        client,
+        listener: F::listener_of(key),
+        dport: asked,
+        backend,
+        state: "reset",
+        idle: 0.0,
+        nat: None,
+    };
+    let own = source(tables, &flow, hint)?;
+    let ack = F::entry(tables, hint)?.backend_ack();
+    let way = way(tables, backend, F::IS_V4);
+    let address = F::address(F::of_words(way.destination));
+    let port = if way.port == 0 { asked } else { way.port };
+    (ack != 0).then_some(Server { own, backend: SocketAddr::new(address, port), ack })
 }
 
 fn facts<L: balancer_common::table::line::Line>(entry: Entry<'_, L>) -> (u64, (u16, u16)) {

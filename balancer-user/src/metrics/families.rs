@@ -6,7 +6,10 @@ use balancer_common::state::{Admin, Health};
 use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue};
 
 use super::{BackendSample, Family, Snapshot};
-use crate::{control::causes::Cause, dataplane::PortUse};
+use crate::{
+    control::causes::Cause,
+    dataplane::{PortUse, Signals},
+};
 
 type Encoder<'a> = DescriptorEncoder<'a>;
 
@@ -25,6 +28,7 @@ pub(super) fn of_backends(snapshot: &Snapshot, encoder: &mut Encoder<'_>) -> fmt
     states(snapshot, encoder)?;
     resets(snapshot, encoder)?;
     ports(snapshot, encoder)?;
+    signals(snapshot, encoder)?;
     gauge(snapshot, encoder, "backend_weight", "Weight", |it| u64::from(it.weight))?;
     let help = "Verdicts that changed since the agent's start";
     counter(snapshot, encoder, "backend_transitions_total", help, |it| it.transitions)?;
@@ -92,6 +96,25 @@ fn ports(snapshot: &Snapshot, encoder: &mut Encoder<'_>) -> fmt::Result {
         let PortUse { taken, resting, free } = ports;
         for (word, value) in [("taken", taken), ("resting", resting), ("free", free)] {
             family.sample(&[service, backend, ("state", word)], &value)?;
+        }
+    }
+    Ok(())
+}
+
+/// What is seen of backends whose answers come this way.
+fn signals(snapshot: &Snapshot, encoder: &mut Encoder<'_>) -> fmt::Result {
+    type Value = fn(&Signals) -> f64;
+    let families: [(&str, &str, Value); 5] = [
+        ("nat_connections_begun_total", "SYNs that began a connection", |it| it.began as f64),
+        ("nat_connections_accepted_total", "Of these, answered by a SYN+ACK", |it| it.accepted as f64),
+        ("nat_accept_seconds_total", "Time from the SYN to the SYN+ACK", |it| it.accepted_after as f64 / 1e6),
+        ("nat_connections_reset_total", "Connections that the backend reset", |it| it.reset as f64),
+        ("nat_refused_total", "Connections refused for want of a port", |it| it.out_of_ports as f64),
+    ];
+    for (name, help, value) in families {
+        let mut family = Family::counter(encoder, name, help)?;
+        for (sample, signals) in snapshot.backends.iter().filter_map(|it| Some((it, it.signals?))) {
+            family.sample(&labels(sample), &value(&signals))?;
         }
     }
     Ok(())

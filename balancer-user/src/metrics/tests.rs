@@ -22,6 +22,13 @@ fn snapshot() -> Snapshot {
             share: 0.25,
             pins: 7,
             ports: Some(PortUse { taken: 3, resting: 2, free: 59 }),
+            signals: Some(Signals {
+                began: 9,
+                accepted: 8,
+                accepted_after: 2_500_000,
+                reset: 1,
+                out_of_ports: 4,
+            }),
             drift: Some(-1),
             up: true,
             state: "up",

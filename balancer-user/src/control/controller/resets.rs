@@ -137,7 +137,7 @@ impl Control {
 /// Which flow a word is about, for the log.
 impl std::fmt::Display for Word {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (what, Ends { client, service, ack: _ }) = match self {
+        let (what, Ends { client, service, .. }) = match self {
             Self::Reset(ends) => ("RST", ends),
             Self::Probe(ends) => ("probe", ends),
         };

@@ -2,7 +2,7 @@
 
 use balancer_common::{
     serve::Regime,
-    state::{Admin, Health},
+    state::{Admin, Health, Mode},
 };
 
 use super::{Control, documents::share};
@@ -45,6 +45,7 @@ impl Control {
                     counts,
                     pins: self.pins_of(number),
                     ports: self.ports_of(number),
+                    signals: (member.mode == Mode::Nat).then(|| self.tables.signals(number)),
                     drift: self.swept.drift.get(&number).copied(),
                     up: member.verdict.health() == Health::Up,
                     state: state_word(member.stage.admin(), member.verdict.health()),
