@@ -8,6 +8,8 @@ use lab::topology::Host;
 const README: &str = include_str!("../../../README.md");
 const SECTION: &str = "## On your own hosts\n";
 
+const DEFAULTS: &str = "[agent]\napi = \"/run/balancer/api.sock\"\nstate_dir = \"/var/lib/balancer\"\nbpffs = \"/sys/fs/bpf/balancer\"\n";
+
 /// A part of the section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
@@ -71,7 +73,8 @@ fn steps_of(block: &str) -> Result<Vec<Step>> {
 pub(super) fn edited(part: Part, file: &str) -> Result<String> {
     match part {
         Part::Segment => with_keys(file),
-        Part::AsTheyAre => Ok(blocks(part, "toml")?.concat()),
+        // The defaults written out, so that the test's own directories can stand in their place.
+        Part::AsTheyAre => Ok(blocks(part, "toml")?.concat().replacen("[agent]\n", DEFAULTS, 1)),
     }
 }
 
