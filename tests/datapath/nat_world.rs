@@ -112,7 +112,7 @@ impl Shape {
             mtu: self.mtu,
             mss: self.mss,
             block: self.block(number),
-            hop: fixture.hop(number),
+            hop: fixture.hop(number).by(Mode::Nat),
         }
     }
 
