@@ -1,4 +1,4 @@
-//! The segment: a bridge in a namespace of its own, and each host joined to it by a veth pair; [`router`] adds a second
+//! The segment: a bridge in a namespace of its own, and each host joined to it by a veth pair; `router` adds a second
 //! one.
 
 mod router;
