@@ -71,6 +71,7 @@ fn trials() -> Vec<Trial> {
         nat::where_no_port_is_left_a_new_connection_is_refused,
         nat::a_segment_of_an_unknown_connection_is_reset,
         nat::a_backend_that_resets_ends_the_flow,
+        nat::a_forged_fin_costs_a_translated_flow_nothing,
         nat::both_sides_of_a_flow_that_is_reset_hear_of_it,
         nat::what_no_connection_holds_any_more_rests,
         nat::the_port_that_was_asked_stays_where_every_one_is_listened_on,

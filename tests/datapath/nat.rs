@@ -176,6 +176,24 @@ pub(crate) fn a_backend_that_resets_ends_the_flow() -> Result<()> {
     Ok(())
 }
 
+pub(crate) fn a_forged_fin_costs_a_translated_flow_nothing() -> Result<()> {
+    let mut fixture = Shape::default().fixture()?;
+    for client in [CLIENT, CLIENT6] {
+        let (number, _) = connect(&mut fixture, client, 4000)?;
+        let live = fixture.live(number)?;
+        let mut send =
+            |fixture: &mut Fixture, seg| forth(fixture, &tcp(client, 4000, vip_for(client), PORT, seg));
+        send(&mut fixture, Seg::fin(1001))?;
+        ensure!(fixture.live(number)? == live - 1);
+        // What it acknowledges is not taken for the end that the FIN announced; data beyond that end shows that it lives.
+        send(&mut fixture, Seg::ack(1002))?;
+        ensure!(fixture.live(number)? == live - 1, "the last ACK revived it");
+        send(&mut fixture, Seg { payload: 100, ..Seg::ack(1002) })?;
+        ensure!(fixture.live(number)? == live, "data beyond the end did not revive it");
+    }
+    Ok(())
+}
+
 pub(crate) fn both_sides_of_a_flow_that_is_reset_hear_of_it() -> Result<()> {
     let mut fixture = Shape::default().fixture()?;
     for client in [CLIENT, CLIENT6] {

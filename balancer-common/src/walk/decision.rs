@@ -31,6 +31,22 @@ impl Decision {
 
     const ANSWERED: u32 = 1 << 24;
 
+    /// The same for a settled flow that is translated: its client's ack is yet to be noted, in its entry.
+    #[inline(always)]
+    #[must_use]
+    pub const fn noting_ack(self) -> Self {
+        Self(self.0 | Self::NOTES_ACK)
+    }
+
+    const NOTES_ACK: u32 = 1 << 25;
+
+    /// Whether the client's ack is yet to be noted.
+    #[inline(always)]
+    #[must_use]
+    pub const fn notes_ack(self) -> bool {
+        self.0 & Self::NOTES_ACK != 0
+    }
+
     /// Passed untouched: not ours.
     pub const PASS: Self = Self(0xfffe << 16);
     /// As if no flow knew the packet.

@@ -56,7 +56,7 @@ pub fn settled<F: Family, E: Env>(
     let decision = Decision::forward(word.backend(), Reason::Flow);
     if hop.mode() == Mode::Nat as u8 {
         // Its ack is noted with the translation.
-        return Some((decision, hop, F::FlowSlots::hint(place.line, place.slot)));
+        return Some((decision.noting_ack(), hop, F::FlowSlots::hint(place.line, place.slot)));
     }
     if let Some(ack) = hint::advanced(segment, F::FlowSlots::hint(place.line, place.slot)) {
         F::FlowSlots::write_hint(place.line, place.slot, ack);

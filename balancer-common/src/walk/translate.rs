@@ -164,8 +164,8 @@ pub fn forth<F: Family, E: Env, P: Packet>(
     if facts.mtu() != 0 && F::size(packet, at.ip).is_none_or(|size| size > u32::from(facts.mtu())) {
         return Verdict::too_big(u32::from(facts.mtu()));
     }
-    let special = TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST;
-    if !segment.flags.any(special)
+    // Of others the hint is something else, or was noted with the flow's state.
+    if decision.notes_ack()
         && let Some(ack) = hint::advanced(segment, entry.client_ack())
     {
         entry.set_client_ack(ack);
