@@ -181,7 +181,7 @@ pub(crate) fn a_forged_fin_costs_a_translated_flow_nothing() -> Result<()> {
     for client in [CLIENT, CLIENT6] {
         let (number, _) = connect(&mut fixture, client, 4000)?;
         let live = fixture.live(number)?;
-        let mut send =
+        let send =
             |fixture: &mut Fixture, seg| forth(fixture, &tcp(client, 4000, vip_for(client), PORT, seg));
         send(&mut fixture, Seg::fin(1001))?;
         ensure!(fixture.live(number)? == live - 1);
