@@ -57,6 +57,53 @@ const IF_LESS_SKIP_2: u64 = 0x0002_00a6;
 /// `r0 = 2`: `TCX_DROP`.
 const SHOT: u64 = 0x0000_0002_0000_00b7;
 
+/// Loses what says that a packet was too large, out of untagged frames without IP options or extension headers:
+/// `r6 = r1`, as the loads want it; IPv4, ICMP, type 3 and code 4; or IPv6, ICMPv6, type 2.
+const LOSE_TOO_BIG: [u64; 17] = [
+    0x16bf,
+    load_half(12),
+    if_equal(0x0800, 6),
+    unless_equal(0x86dd, 11),
+    load_byte(20),
+    unless_equal(58, 9),
+    load_byte(54),
+    if_equal(2, 5),
+    0x0006_0005,
+    load_byte(23),
+    unless_equal(1, 4),
+    load_half(34),
+    unless_equal(0x0304, 2),
+    SHOT,
+    EXIT,
+    NEXT[0],
+    EXIT,
+];
+
+/// `r0 = ` two bytes of the frame, host order (`BPF_LD | BPF_ABS`).
+const fn load_half(at: u64) -> u64 {
+    0x28 | at << 32
+}
+
+/// `r0 = ` a byte of the frame.
+const fn load_byte(at: u64) -> u64 {
+    0x30 | at << 32
+}
+
+/// `if r0 == value, skip …`.
+const fn if_equal(value: u64, skip: u64) -> u64 {
+    0x15 | skip << 16 | value << 32
+}
+
+/// `if r0 != value, skip …`.
+const fn unless_equal(value: u64, skip: u64) -> u64 {
+    0x55 | skip << 16 | value << 32
+}
+
+/// Keeps a program for `tc` there that loses "fragmentation needed" and "packet too big".
+pub(crate) fn pin_too_big_loser(object: &Path) -> io::Result<()> {
+    pin_program(BPF_PROG_TYPE_SCHED_CLS, &LOSE_TOO_BIG, object)
+}
+
 /// Keeps a program for `tc` there that lets everything go.
 pub(crate) fn pin_classifier(object: &Path) -> io::Result<()> {
     pin_program(BPF_PROG_TYPE_SCHED_CLS, &NEXT, object)

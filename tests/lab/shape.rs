@@ -29,6 +29,9 @@ pub const ROUTER: [u8; 2] = [1, 30];
 /// Last byte of the balancer's addresses on the backends' segment.
 pub const BALANCER_FAR: u8 = 29;
 
+/// Bytes of the largest packet of every link.
+pub const MTU: u16 = 1500;
+
 /// A network of the lab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
@@ -40,6 +43,8 @@ pub struct Shape {
     pub service_on_lo: bool,
     /// Bytes of the largest packet that the router sends to the backends.
     pub mtu: u16,
+    /// Bytes of the largest packet that it sends back from them.
+    pub mtu_back: u16,
 }
 
 /// Where the backends are.
@@ -64,7 +69,13 @@ pub enum Answers {
 
 impl Default for Shape {
     fn default() -> Self {
-        Self { backends: Backends::Segment, answers: Answers::Direct, service_on_lo: true, mtu: 1500 }
+        Self {
+            backends: Backends::Segment,
+            answers: Answers::Direct,
+            service_on_lo: true,
+            mtu: MTU,
+            mtu_back: MTU,
+        }
     }
 }
 

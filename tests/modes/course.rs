@@ -9,14 +9,13 @@ use lab::{
         stand::{Stand, until},
     },
     lifecycle::Extent,
-    paths::Place,
-    shape::{Backends, SOURCES, Shape},
-    topology::{Host, VIP_V4, VIP_V6},
+    shape::{Backends, Shape},
+    topology::Host,
 };
-use std::net::{IpAddr, SocketAddr};
 
 use crate::{
-    mode::{FIRST, Mode, PORT, SERVICES},
+    backend,
+    mode::{FIRST, Mode, SERVICES},
     row::Row,
 };
 
@@ -63,7 +62,7 @@ impl Bench {
         let shape = mode.shape(backends);
         let stand = Stand::make_in(prefix, shape, Extent::Network).await?;
         let hosts = (1..=FIRST + 1).map(Host::Backend);
-        let servers = hosts.map(|host| serve(stand.place(), mode, backends, host)).collect::<Result<_>>()?;
+        let servers = hosts.map(|host| serve(&stand, mode, backends, host)).collect::<Result<_>>()?;
         stand.write(&mode.file(stand.place(), backends))?;
         stand.start().await?;
         stand.all_up().await?;
@@ -142,6 +141,16 @@ impl Bench {
     }
 }
 
+/// A backend's servers, and what takes its packets out of tunnels.
+fn serve(stand: &Stand, mode: Mode, backends: Backends, host: Host) -> Result<Echo> {
+    if mode == Mode::Ipip {
+        // Elsewhere the balancer's answers to packets that are too large must do.
+        let mss = (backends == Backends::Segment).then_some(MSS);
+        backend::take_out(stand.place(), backends, host, mss)?;
+    }
+    backend::serve(stand.place(), mode, backends, host)
+}
+
 /// Enters what came of a column in each row.
 fn each(rows: &mut [Row], mut column: impl FnMut(&mut Row) -> Result<()>) {
     for row in rows {
@@ -156,31 +165,4 @@ fn busy(rows: &[Row]) -> Result<String> {
     let fewest = |name: &String| rows.iter().map(|row| row.on(name)).min();
     let busiest = names.max_by_key(fewest).filter(|name| fewest(name) > Some(0));
     busiest.ok_or_else(|| anyhow!("no backend has clients of every kind"))
-}
-
-/// A backend's servers, and what takes its packets out of tunnels.
-fn serve(place: &Place, mode: Mode, backends: Backends, host: Host) -> Result<Echo> {
-    let own =
-        [host.v4().into(), host.v6().into()].map(|own: IpAddr| SocketAddr::new(own, mode.own_port(backends)));
-    let services = [VIP_V4.into(), VIP_V6.into()].map(|vip: IpAddr| SocketAddr::new(vip, PORT));
-    let services = if mode.serves_the_service_address() { &services[..] } else { &[] };
-    if mode == Mode::Ipip {
-        take_out(place, backends, host)?;
-    }
-    Echo::start(&place.netns(host), &host.to_string(), &[&own[..], services].concat())
-}
-
-/// Takes a backend's packets out of their tunnels.
-fn take_out(place: &Place, backends: Backends, host: Host) -> Result<()> {
-    let own = [Host::Balancer.v4().to_string(), Host::Balancer.v6().to_string()];
-    let sources = match backends {
-        Backends::Routed => SOURCES.map(str::to_owned),
-        Backends::Segment | Backends::TwoSegments => own,
-    };
-    let mut words = vec!["--source", &sources[0], "--source", &sources[1]];
-    // Elsewhere the balancer's answers to packets that are too large must do.
-    if backends == Backends::Segment {
-        words.extend(["--mss", MSS]);
-    }
-    Decap::start(place, host, &words).map(drop)
 }

@@ -3,6 +3,8 @@
 //!
 //! A lab each for a mode and a place, with both families and both protocols in it. `cargo xtask test modes` takes more
 //! clients and transfers of 50 MB.
+//!
+//! And transfers over a way that is narrower behind the balancer than in front of it, see `narrow`.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -15,8 +17,10 @@ use lab::{
     shape::Backends::{Routed, Segment, TwoSegments},
 };
 
+mod backend;
 mod course;
 mod mode;
+mod narrow;
 mod results;
 mod row;
 
@@ -44,7 +48,8 @@ const TESTS: &[Test] = &[
 
 fn main() -> ExitCode {
     labs::clean_up_on_interrupt();
-    let code = trials::run(THREADS, TESTS.to_vec());
-    results::print();
+    let code = trials::run(THREADS, [TESTS, narrow::TESTS].concat());
+    results::PROMISES.print();
+    narrow::print();
     code
 }

@@ -47,6 +47,16 @@ impl Mode {
         }
     }
 
+    /// The same, and segments of 1300 bytes at most.
+    pub(crate) const fn clamped(self) -> &'static str {
+        match self {
+            Self::L2dsr => "mode = \"l2dsr\"\nmss_clamp = 1300",
+            Self::Ipip => "mode = \"ipip\"\nmss_clamp = 1300",
+            Self::Nat => "mode = \"nat\"\nmss_clamp = 1300",
+            Self::NatKeep => "mode = \"nat\"\nsource = \"keep\"\nmss_clamp = 1300",
+        }
+    }
+
     const fn has_sources(self) -> bool {
         matches!(self, Self::Ipip | Self::Nat)
     }

@@ -14,7 +14,7 @@ use lab::{
 
 use crate::{
     mode::{Mode, PORT},
-    results::{self, COLUMNS},
+    results::{COLUMNS, PROMISES},
 };
 
 /// Bytes of IP's and UDP's headers.
@@ -61,7 +61,7 @@ impl Row {
             *cells.last_mut().context("no columns")? = "-".to_owned();
         }
         let title = names.join(" ");
-        results::enter((names, cells));
+        PROMISES.enter((names.into(), cells));
         ensure!(complete, "{title}: it ended early");
         ensure!(broken.is_empty(), "{title}: {}", broken.join("; "));
         Ok(())
@@ -173,7 +173,7 @@ impl Row {
         if self.udp {
             return Ok(());
         }
-        let Some((_, (session, _))) = self.sessions.pop_first() else { bail!("nobody is there") };
+        let Some((_, (mut session, _))) = self.sessions.pop_first() else { bail!("nobody is there") };
         session.transfer(bytes)
     }
 

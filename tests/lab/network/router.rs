@@ -45,11 +45,13 @@ pub(super) fn make(place: &Place, shape: Shape) -> Result<()> {
     };
     let [sources4, sources6] = SOURCES;
     let (v4, v6) = (Host::Balancer.v4(), Host::Balancer.v6());
-    netns.ip(&format!("route add {sources4} via {v4}\nroute add {sources6} via {v6}\n"))?;
-    netns.ip(&(1..=CLIENT_HOSTS).map(|n| to_client_host(n, gateway(n))).collect::<String>())
+    let to_sources = format!("route add {sources4} via {v4}\nroute add {sources6} via {v6}\n");
+    let to_clients = (1..=CLIENT_HOSTS).map(|n| to_client_host(n, gateway(n)));
+    let back: String = to_clients.chain([to_sources]).collect();
+    netns.ip(&back.replace('\n', &format!(" mtu {}\n", shape.mtu_back)))
 }
 
-/// Makes the way to the backends take smaller packets than their segment does: that on the way back is as wide as ever.
+/// Makes the way to the backends take smaller packets than their segment does, which nobody else knows of.
 fn narrow(router: &Netns, mtu: u16) -> Result<()> {
     router.ip(&format!(
         "route replace {FAR_V4}/{FAR_V4_BITS} dev {SECOND_INTERFACE} proto kernel scope link mtu {mtu}\n\
