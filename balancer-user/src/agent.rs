@@ -5,6 +5,7 @@
 
 mod conduct;
 mod datapath;
+mod hearing;
 mod notify;
 mod seed;
 mod socket;

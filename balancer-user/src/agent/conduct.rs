@@ -10,7 +10,7 @@ use tokio::{
     time::{self, Instant, Interval, MissedTickBehavior},
 };
 
-use super::{datapath, notify, voice::Voice};
+use super::{datapath, hearing::Hearing, notify, voice::Voice};
 use crate::{
     api::types::{ApiError, DetachDoc, ErrorCode, ReloadDoc, ReloadRequest, Schema},
     config::{Config, OnExit},
@@ -20,6 +20,7 @@ use crate::{
         links::{LinkEvent, LinkWatch},
         neighbour::{Keeper, NeighbourEvent},
         ssh::SshSession,
+        too_big::TooBig,
     },
 };
 
@@ -41,6 +42,8 @@ struct Surroundings {
     interrupt: Signal,
     /// Speaks to silent clients of flows that are reset, if it may.
     voice: Voice,
+    /// Hears what routers say of tunnels, if it may.
+    hearing: Hearing,
     /// Generation of the state that checks and neighbours follow.
     followed: Option<u64>,
 }
@@ -51,6 +54,7 @@ enum Event {
     Outcome(HealthEvent),
     Neighbour(NeighbourEvent),
     Link(LinkEvent),
+    TooBig(TooBig),
     Tick,
     Sweep,
     Reset,
@@ -108,6 +112,7 @@ fn handle(mut control: Control, event: Event) -> Control {
         Event::Message(Message::Job(job)) => block_in_place(|| job(&mut control)),
         Event::Neighbour(neighbour) => control.on_neighbour(neighbour),
         Event::Link(link) => on_link(&mut control, link),
+        Event::TooBig(told) => control.on_too_big(told, std::time::Instant::now()),
         Event::Tick => tick(&mut control),
         Event::Heartbeat => notify::alive(),
         Event::Message(Message::Reload(_) | Message::Detach(_))
@@ -140,6 +145,7 @@ impl Surroundings {
             terminate: signal(SignalKind::terminate()).context("SIGTERM")?,
             interrupt: signal(SignalKind::interrupt()).context("SIGINT")?,
             voice: Voice::open(),
+            hearing: Hearing::new(),
             followed: None,
         })
     }
@@ -164,6 +170,7 @@ impl Surroundings {
             Some(event) = self.outcomes.recv() => Event::Outcome(event),
             Some(event) = self.neighbours.recv() => Event::Neighbour(event),
             Some(message) = messages.recv() => Event::Message(message),
+            Some(told) = self.hearing.next() => Event::TooBig(told),
         }
     }
 
@@ -182,6 +189,7 @@ impl Surroundings {
         }
         self.followed = Some(control.generation());
         self.keeper.set(control.addresses());
+        self.hearing.follow(control.has_tunnels());
         let checks = control.checks();
         let gone: Vec<_> =
             self.scheduler.keys().filter(|key| !checks.iter().any(|(it, ..)| it == *key)).cloned().collect();

@@ -18,6 +18,7 @@ mod maglev;
 pub mod names;
 pub mod numbers;
 pub mod origins;
+pub mod path_mtu;
 pub mod reconcile;
 pub mod resets;
 pub mod runtime;

@@ -111,12 +111,29 @@ impl Bench {
         network::path_mtu(self.mode, self.narrow, is_v6)
     }
 
+    /// Bytes of a tunnel's header.
+    pub(super) fn header(&self, is_v6: bool) -> u32 {
+        self.mode.overhead(is_v6) as u32
+    }
+
     /// The reason that counts what told clients so, or sent it on to them.
     pub(super) fn telling(&self) -> &'static str {
         match (self.mode, self.narrow) {
             (Mode::Nat | Mode::NatKeep, Narrow::Further) => "icmp-error-back",
             _ => "too-big",
         }
+    }
+
+    /// The largest packets that `backend list` shows of ways for these clients, where this host knows of more by itself.
+    pub(super) async fn shown(&self, is_v6: bool) -> Result<Option<Vec<u64>>> {
+        if (self.mode, self.narrow) != (Mode::Ipip, Narrow::Further) {
+            return Ok(None);
+        }
+        let family = if is_v6 { "v6" } else { "v4" };
+        let rows = self.stand.rows(SERVICES[0]).await?;
+        let ways = rows.iter().filter_map(|row| row["ways"].as_array()).flatten();
+        let of_family = ways.filter(|way| way["clients"] == family);
+        Ok(Some(of_family.filter_map(|way| way["mtu"].as_u64()).collect()))
     }
 
     /// Whether what tells backends that their answers were too large comes by the balancer.

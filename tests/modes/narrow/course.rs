@@ -86,6 +86,11 @@ async fn told(bench: &Bench, v6: bool, bytes: usize) -> Result<u32> {
     }
     let (mtu, wanted) = (bench.transfer(TOLD, v6, bytes)?, bench.path_mtu(v6));
     ensure!(mtu == wanted, "the client has learnt a path MTU of {mtu}, not {wanted}");
+    if let Some(shown) = bench.shown(v6).await? {
+        let (header, wide) = (u64::from(bench.header(v6)), u64::from(MTU));
+        let learnt = u64::from(wanted) + header;
+        ensure!(shown.contains(&learnt) && shown.contains(&wide), "not both {learnt} and {wide}: {shown:?}");
+    }
     for (reason, before) in before {
         ensure!(bench.counted(reason).await? > before, "no packet was {reason}");
     }

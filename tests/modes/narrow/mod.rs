@@ -54,6 +54,9 @@ pub(crate) const TESTS: &[Test] = &[
         run("bm-n-ip-seg-", Mode::Ipip, Segment, Narrow::Header)
     }),
     ("ipip_transfers_over_a_narrow_route", || run("bm-n-ip-own-", Mode::Ipip, Routed, Narrow::Own)),
+    ("ipip_transfers_over_a_way_that_is_narrow_further_on", || {
+        run("bm-n-ip-far-", Mode::Ipip, Routed, Narrow::Further)
+    }),
     ("nat_transfers_over_a_narrow_route", || run("bm-n-nat-seg-", Mode::Nat, Segment, Narrow::Own)),
     ("nat_transfers_over_a_way_that_is_narrow_further_on", || {
         run("bm-n-nat-far-", Mode::Nat, Routed, Narrow::Further)

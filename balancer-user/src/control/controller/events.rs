@@ -115,7 +115,7 @@ impl Control {
     }
 
     /// The backends at an address that are not gone.
-    fn owners(&self, address: IpAddr) -> impl Iterator<Item = &Member> {
+    pub(super) fn owners(&self, address: IpAddr) -> impl Iterator<Item = &Member> {
         self.members.values().filter(move |member| member.named.is_at(address) && member.stage != Stage::Gone)
     }
 

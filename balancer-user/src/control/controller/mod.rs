@@ -10,6 +10,7 @@ mod fullness;
 mod guards;
 mod lookup;
 mod member;
+mod paths;
 mod place;
 mod ports;
 mod reload;
@@ -46,6 +47,7 @@ use super::{
     journal::Journal,
     names::{Names, NamesFile},
     numbers::Numbers,
+    path_mtu::PathMtus,
     reconcile::{self, Standing},
     resets::Resets,
     runtime::Runtime,
@@ -76,6 +78,8 @@ pub struct Control {
     hops: HashMap<IpAddr, Neighbour>,
     /// Why addresses are not reached.
     unreachable: HashMap<IpAddr, String>,
+    /// What routers say of tunnels' ways.
+    path_mtus: PathMtus,
     /// Entries of translated flows.
     blocks: Blocks,
     /// Who got none, by number and family.

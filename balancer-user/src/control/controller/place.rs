@@ -92,6 +92,7 @@ impl Control {
         let addresses = self.addresses();
         self.hops.retain(|address, _| addresses.contains(address));
         self.unreachable.retain(|address, _| addresses.contains(address));
+        self.path_mtus.keep(|address| addresses.contains(address));
         self.claim_blocks();
         self.generation += 1;
         self.save_names();

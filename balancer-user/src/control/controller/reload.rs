@@ -108,7 +108,17 @@ impl Control {
     ) -> anyhow::Result<(Self, ReloadDoc)> {
         let Prepared { config, runtime, changes, mut warnings, new_maps: _ } = prepared;
         let Self {
-            config_path, journal, tables, members, hops, unreachable, links, started, generation, ..
+            config_path,
+            journal,
+            tables,
+            members,
+            hops,
+            unreachable,
+            path_mtus,
+            links,
+            started,
+            generation,
+            ..
         } = self;
         journal.save(&runtime)?;
         let (tables, seed) = remake(tables, &config)?;
@@ -122,7 +132,8 @@ impl Control {
             }
         }
         // Nobody will tell again what is known: the first packet finds it in the tables.
-        let mut control = Self { hops, unreachable, links, started, generation: generation + 1, ..control };
+        let generation = generation + 1;
+        let mut control = Self { hops, unreachable, path_mtus, links, started, generation, ..control };
         warnings.extend(control.reconcile().err().map(|error| refused(&error).message));
         Ok((control, ReloadDoc { schema: Schema, changes, warnings }))
     }

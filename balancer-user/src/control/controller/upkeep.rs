@@ -32,7 +32,8 @@ impl Control {
         self.settle_causes();
         let retired = self.numbers.backends.retired().count() != before;
         let turned = self.note_full();
-        if retired || turned || self.deadline_passed() {
+        let widened = self.forget_path_mtus(now);
+        if retired || turned || widened || self.deadline_passed() {
             self.follow();
         }
     }

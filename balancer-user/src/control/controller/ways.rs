@@ -146,7 +146,8 @@ impl Control {
                 sources.or(own.filter(|_| neighbour.source.is_some_and(|it| it.is_ipv6() == way.v6)));
             let Some(sources) = sources else { return way };
             let hop = self.neighbour(member.mode, address).and_then(|it| self.next_hop(member.mode, it));
-            return Way { hop: hop.unwrap_or_default(), mtu: mtu(neighbour), sources, ..way };
+            let mtu = self.mtu_to(member.mode, address, neighbour, v4);
+            return Way { hop: hop.unwrap_or_default(), mtu, sources, ..way };
         }
         match self.standing_way(member, v4) {
             Some(stands) if (stands.destination, stands.v6) == (way.destination, way.v6) => {

@@ -5,6 +5,8 @@ use balancer_common::{
     table::{listener::Echo, origin::OriginEntry, ports::Block, way::Way},
 };
 
+use std::time::Duration;
+
 use super::*;
 use crate::{
     api::types::AddBackend,
@@ -12,7 +14,7 @@ use crate::{
         entries::{wide, words_of},
         reconcile::Step,
     },
-    net::neighbour::Neighbour,
+    net::{neighbour::Neighbour, too_big::TooBig},
 };
 
 const GATEWAY: Mac = Mac([2, 0, 0, 0, 0, 0x77]);
@@ -273,4 +275,46 @@ fn a_changed_way_is_one_step() {
     let (wanted, _) = bench.control.wanted();
     let steps = reconcile::steps(&wanted, &before);
     assert!(matches!(steps[..], [Step::SetWay(..), Step::SetNextHop(..)]), "{steps:?}");
+}
+
+/// A router's word on a packet of 1400 bytes from there to ws-1.
+fn word(source: &str, destination: &str, mtu: u32) -> TooBig {
+    let (source, destination) = (ip(source), ip(destination));
+    TooBig { router: ip("10.0.0.99"), source, destination, length: 1400, mtu }
+}
+
+#[test]
+fn a_tunnel_takes_what_routers_say_for_ten_minutes() {
+    let mut bench = Bench::behind_a_gateway(&of_mode("mode = \"ipip\""));
+    let now = Instant::now();
+    bench.control.on_too_big(word("10.0.0.254", "10.0.0.1", 1300), now);
+    assert_eq!(["ws-1", "ws-2"].map(|name| bench.way(name, true).mtu), [1300, 1400]);
+    assert_eq!(bench.row("ws-1").ways[0].mtu, Some(1300), "it is not shown");
+    bench.found(ip("10.0.0.1"), Neighbour::on_segment(3, Mac([2, 0, 0, 0, 0, 0x78])));
+    assert_eq!(bench.way("ws-1", true).mtu, 1300, "a new MAC address says nothing of the way");
+    bench.control.tick(now + Duration::from_secs(599));
+    assert_eq!(bench.way("ws-1", true).mtu, 1300);
+    bench.control.tick(now + Duration::from_secs(600));
+    assert_eq!(bench.way("ws-1", true).mtu, 1400);
+}
+
+#[test]
+fn a_word_on_a_packet_that_no_tunnel_of_ours_sent_changes_nothing() {
+    let sources = "[\"eth0\"]\nsources = [\"192.0.2.64/28\"]";
+    let with_sources = of_mode("mode = \"ipip\"").replace("[\"eth0\"]", sources);
+    let cases = [
+        (of_mode("mode = \"ipip\""), word("10.0.0.253", "10.0.0.1", 1300), "from another address"),
+        (of_mode("mode = \"ipip\""), word("10.0.0.254", "10.0.0.3", 1300), "to no backend"),
+        (of_mode("mode = \"ipip\""), word("10.0.0.254", "10.0.0.1", 1400), "a packet that does fit"),
+        (with_sources.clone(), word("10.0.0.254", "10.0.0.1", 1300), "from none of the sources"),
+        (nat(), word("10.0.0.254", "10.0.0.1", 1300), "to a backend without a tunnel"),
+    ];
+    for (text, word, what) in cases {
+        let mut bench = Bench::behind_a_gateway(&text);
+        bench.control.on_too_big(word, Instant::now());
+        assert_eq!(bench.way("ws-1", true).mtu, 1400, "{what}");
+    }
+    let mut bench = Bench::behind_a_gateway(&with_sources);
+    bench.control.on_too_big(word("192.0.2.79", "10.0.0.1", 68), Instant::now());
+    assert_eq!(bench.way("ws-1", true).mtu, 596, "the least of all");
 }
