@@ -2,13 +2,19 @@
 //!
 //! The service address is the balancer's own, so that a connection to it never leaves the host. The agent connects to
 //! the backend's own address instead, and the two programs put the service address there on the wire. A line for
-//! each check that runs says what belongs where; the agent writes it before the first segment leaves.
+//! each check that runs says what belongs where; the agent writes it before the first segment leaves. One that goes through
+//! a tunnel has a second line, which says where the tunnel begins.
+
+pub mod outer;
 
 /// Mark of the sockets of these checks (`SO_MARK`).
 pub const MARK: u32 = 0xba10_0000;
 
-/// Lines of the table. The agent takes another port when the line of one is in use.
+/// First lines of checks. The agent takes another port when the line of one is in use.
 pub const LINES: u32 = 1024;
+
+/// Lines of the table: first ones, and as many second ones behind them.
+pub const TABLE: u32 = 2 * LINES;
 
 /// Word that holds the [`key`]; 0 = free line.
 pub const WORD_KEY: usize = 0;
@@ -18,6 +24,8 @@ pub const WORD_SERVICE: usize = 1;
 pub const WORD_BACKEND: usize = 3;
 /// First of two words that hold the address that this host asks from.
 pub const WORD_OWN: usize = 5;
+/// First of two words, in the second line, that hold the address that a tunnel comes from.
+pub const WORD_TUNNEL: usize = 0;
 /// Word that holds the [`Passage`], which the programs write.
 pub const WORD_PASSAGE: usize = 7;
 
@@ -26,6 +34,15 @@ pub const WORD_PASSAGE: usize = 7;
 pub const fn line_of(port: u16) -> u32 {
     port as u32 % LINES
 }
+
+/// Its second line.
+#[must_use]
+pub const fn second_line_of(port: u16) -> u32 {
+    LINES + line_of(port)
+}
+
+/// In the word of the [`key`]: it goes through a tunnel.
+pub const TUNNELLED: u64 = 1 << 17;
 
 /// What tells a running check from others of its line: the port that it asks from, and the family.
 #[must_use]
@@ -72,6 +89,12 @@ impl Passage {
         } else {
             Self(mac | Self::LEFT | Self::STRANGER)
         }
+    }
+
+    /// And the service address answered, by whatever way: where a tunnel leads behind gateways, MAC addresses tell nobody.
+    #[must_use]
+    pub const fn answered_by_anybody(self) -> Self {
+        Self(self.0 | Self::ANSWERED)
     }
 
     /// Whether it left for the service address.

@@ -18,7 +18,7 @@
 //! | `WAYS` | twice the backend, plus one for v6 clients → what its packets are wrapped in or translated to | agent | packets | |
 //! | `PORTS4/6` | line → ports of translated flows that are taken, and that rest | packets, agent | packets, agent | the connection is refused, counted |
 //! | `NAT4/6` | line → entries of translated flows | packets | packets, agent | as `PORTS4/6` |
-//! | `PROBES` | source port, modulo its lines → a health check by the datapath that runs | agent; `probe_out`, `probe_in` one word | `probe_out`, `probe_in`, agent | the agent takes another port |
+//! | `PROBES` | source port, modulo half its lines → a health check by the datapath that runs | agent; `probe_out`, `probe_in` one word | `probe_out`, `probe_in`, agent | the agent takes another port |
 //! | `SPOKEN` | 0 → when this CPU last sent an ICMP message, in jiffies | packets | packets | |
 //! | `TRAFFIC` | backend → counters of this CPU | packets | agent | |
 //! | `SIGNALS` | backend → what is seen of its answers, on this CPU | packets | agent | |

@@ -1,7 +1,7 @@
 //! Health checks by the datapath, off the packets' way: two programs on what the host itself sends and gets.
 //!
 //! `probe_out` puts the service address in the place of the backend's in what a check sends, `probe_in` puts the
-//! backend's back into the answers. Everything else they let go after a look at one or two fields. The MAC address is the
+//! backend's back into the answers. In mode `ipip` the former puts an outer header in front too. Everything else they let go after a look at one or two fields. The MAC address is the
 //! backend's from the start, so that the check takes the way of a client's packet. What belongs where stands in
 //! [`PROBES`](crate::maps::PROBES), as `balancer_common::probe` describes it.
 //!
@@ -10,16 +10,21 @@
 
 use crate::{maps, world};
 use aya_ebpf::{
-    bindings::{__sk_buff, BPF_F_PSEUDO_HDR, BPF_F_RECOMPUTE_CSUM, TC_ACT_SHOT, TC_ACT_UNSPEC},
+    bindings::{
+        __sk_buff, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4, BPF_F_ADJ_ROOM_ENCAP_L3_IPV6, BPF_F_PSEUDO_HDR,
+        BPF_F_RECOMPUTE_CSUM, TC_ACT_SHOT, TC_ACT_UNSPEC, bpf_adj_room_mode::BPF_ADJ_ROOM_MAC,
+    },
     helpers::{
-        bpf_csum_diff, bpf_l3_csum_replace, bpf_l4_csum_replace, bpf_skb_pull_data, bpf_skb_store_bytes,
+        bpf_csum_diff, bpf_l3_csum_replace, bpf_l4_csum_replace, bpf_skb_adjust_room, bpf_skb_pull_data,
+        bpf_skb_store_bytes,
     },
     macros::classifier,
     programs::TcContext,
 };
 use balancer_common::{
-    probe::{self, Passage},
+    probe::{self, Passage, outer},
     table::line::Line,
+    walk::tunnel::{PROTO_IPIP, PROTO_IPV6},
 };
 use world::KernelLine;
 
@@ -98,7 +103,17 @@ fn by_family<T>(
 fn send<const IS_V6: bool>(skb: *mut __sk_buff) -> Option<bool> {
     let fields = const { if IS_V6 { V6 } else { V4 } };
     let segment = Segment::of(skb, &fields)?;
-    let line = line_of(segment.u16(fields.tcp), IS_V6)?;
+    // In its tunnel already, below an interface that has the programs too.
+    if matches!(segment.u8(fields.protocol), PROTO_IPIP | PROTO_IPV6) {
+        return Some(true);
+    }
+    if !segment.is_plain_tcp(&fields) {
+        return None;
+    }
+    let port = segment.u16(fields.tcp);
+    let line = line_of(port, IS_V6)?;
+    let tunnelled = line.load(probe::WORD_KEY) & probe::TUNNELLED != 0;
+    let class = segment.class(IS_V6);
     let destination = segment.address(fields.destination, IS_V6);
     let (service, backend) = (address(line, probe::WORD_SERVICE), address(line, probe::WORD_BACKEND));
     // Below an interface that has the programs too.
@@ -111,14 +126,43 @@ fn send<const IS_V6: bool>(skb: *mut __sk_buff) -> Option<bool> {
     if line.load(probe::WORD_PASSAGE) == 0 {
         line.store(probe::WORD_PASSAGE, Passage::left(segment.mac(0)).0);
     }
-    Some(put(skb, &fields, fields.destination, backend, service))
+    let put = put(skb, &fields, fields.destination, backend, service);
+    if !put || !tunnelled {
+        return Some(put);
+    }
+    let second = world::line(&maps::PROBES, probe::second_line_of(port))?;
+    Some(wrap::<IS_V6>(skb, address(second, probe::WORD_TUNNEL), backend, class))
+}
+
+/// Puts an outer header in front.
+#[inline(always)]
+fn wrap<const IS_V6: bool>(skb: *mut __sk_buff, source: [u32; 4], destination: [u32; 4], class: u8) -> bool {
+    let length = outer::length(IS_V6);
+    let flags = if IS_V6 { BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 } else { BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 };
+    // SAFETY: the context is valid, and this field is readable.
+    let inner = unsafe { (*skb).len } as usize - ETHERNET;
+    // SAFETY: the helper checks what it is given.
+    if unsafe { bpf_skb_adjust_room(skb, length as i32, BPF_ADJ_ROOM_MAC, flags.into()) } != 0 {
+        return false;
+    }
+    let store = |header: *const core::ffi::c_void| {
+        // SAFETY: the helper checks the offset against the packet, and reads `length` bytes of what is on the stack.
+        unsafe { bpf_skb_store_bytes(skb, ETHERNET as u32, header, length, 0) == 0 }
+    };
+    if IS_V6 {
+        let header = outer::header6(source, destination, class, inner as u16);
+        store(header.as_ptr().cast())
+    } else {
+        let header = outer::header4(source[0], destination[0], class, inner as u16);
+        store(header.as_ptr().cast())
+    }
 }
 
 /// `true` if it comes from the backend's own address now.
 #[inline(always)]
 fn take<const IS_V6: bool>(skb: *mut __sk_buff) -> Option<bool> {
     let fields = const { if IS_V6 { V6 } else { V4 } };
-    let segment = Segment::of(skb, &fields)?;
+    let segment = Segment::of(skb, &fields).filter(|segment| segment.is_plain_tcp(&fields))?;
     let line = line_of(segment.u16(fields.tcp + 2), IS_V6)?;
     let (service, backend) = (address(line, probe::WORD_SERVICE), address(line, probe::WORD_BACKEND));
     if segment.address(fields.source, IS_V6) != service
@@ -127,7 +171,11 @@ fn take<const IS_V6: bool>(skb: *mut __sk_buff) -> Option<bool> {
         return None;
     }
     let passage = Passage(line.load(probe::WORD_PASSAGE));
-    line.store(probe::WORD_PASSAGE, passage.answered(segment.mac(6)).0);
+    let passage = match line.load(probe::WORD_KEY) & probe::TUNNELLED {
+        0 => passage.answered(segment.mac(6)),
+        _ => passage.answered_by_anybody(),
+    };
+    line.store(probe::WORD_PASSAGE, passage.0);
     Some(put(skb, &fields, fields.source, service, backend))
 }
 
@@ -135,7 +183,7 @@ fn take<const IS_V6: bool>(skb: *mut __sk_buff) -> Option<bool> {
 #[inline(always)]
 fn line_of(port: u16, v6: bool) -> Option<&'static KernelLine> {
     let line = world::line(&maps::PROBES, probe::line_of(port))?;
-    (line.load(probe::WORD_KEY) == probe::key(port, v6)).then_some(line)
+    (line.load(probe::WORD_KEY) & !probe::TUNNELLED == probe::key(port, v6)).then_some(line)
 }
 
 #[inline(always)]
@@ -143,7 +191,7 @@ fn address(line: &KernelLine, word: usize) -> [u32; 4] {
     probe::words_address([line.load(word), line.load(word + 1)])
 }
 
-/// Headers of a TCP segment, checked to lie within the packet: Ethernet's, IP's without options, TCP's ports.
+/// Headers of what may be a TCP segment, checked to lie within the packet: Ethernet's, IP's without options, TCP's ports.
 #[derive(Clone, Copy)]
 struct Segment(*const u8);
 
@@ -151,16 +199,17 @@ impl Segment {
     #[inline(always)]
     fn of(skb: *mut __sk_buff, fields: &Fields) -> Option<Self> {
         let headers = fields.tcp + PORTS;
-        let segment = match Self::within(skb, headers) {
-            Some(segment) => segment,
-            None => {
-                // The driver has left them in a page of their own. SAFETY: the context is valid.
-                unsafe { bpf_skb_pull_data(skb, headers as u32) };
-                Self::within(skb, headers)?
-            }
-        };
-        let plain = fields.v6 || segment.u8(ETHERNET) == PLAIN_IPV4;
-        (segment.u8(fields.protocol) == TCP && plain).then_some(segment)
+        Self::within(skb, headers).or_else(|| {
+            // The driver has left them in a page of their own. SAFETY: the context is valid.
+            unsafe { bpf_skb_pull_data(skb, headers as u32) };
+            Self::within(skb, headers)
+        })
+    }
+
+    /// Whether it is one, behind an IP header without options.
+    #[inline(always)]
+    fn is_plain_tcp(self, fields: &Fields) -> bool {
+        self.u8(fields.protocol) == TCP && (fields.v6 || self.u8(ETHERNET) == PLAIN_IPV4)
     }
 
     #[inline(always)]
@@ -180,6 +229,13 @@ impl Segment {
     #[inline(always)]
     fn u8(self, at: usize) -> u8 {
         self.load(at)
+    }
+
+    /// ToS or traffic class.
+    #[inline(always)]
+    fn class(self, v6: bool) -> u8 {
+        let (first, second) = (self.u8(ETHERNET), self.u8(ETHERNET + 1));
+        if v6 { first << 4 | second >> 4 } else { second }
     }
 
     #[inline(always)]

@@ -16,6 +16,7 @@ mod draining_application;
 mod fleet;
 mod full;
 mod health_by_the_datapath;
+mod health_in_tunnels;
 mod nobody_can_serve;
 mod pins;
 mod restart_is_not_an_event;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         draining_application::TESTS,
         balance_after_deploys::TESTS,
         health_by_the_datapath::TESTS,
+        health_in_tunnels::TESTS,
     ];
     trials::run(if lab::long() { 1 } else { THREADS }, tests.concat())
 }

@@ -12,6 +12,7 @@ use aya::{
 };
 use balancer_common::probe::{self, Passage};
 use balancer_user::dataplane::xdp_object;
+use etherparse::{IpHeaders, IpNumber};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const PORT: u16 = 443;
@@ -46,7 +47,7 @@ struct Programs(Ebpf);
 
 impl Programs {
     fn load() -> Result<Self> {
-        let mut ebpf = EbpfLoader::new().map_max_entries("PROBES", probe::LINES).load(xdp_object())?;
+        let mut ebpf = EbpfLoader::new().map_max_entries("PROBES", probe::TABLE).load(xdp_object())?;
         for name in ["probe_out", "probe_in"] {
             let program: &mut SchedClassifier = ebpf.program_mut(name).context(name)?.try_into()?;
             program.load()?;
@@ -72,6 +73,24 @@ impl Programs {
         let [(s0, s1), (b0, b1), (o0, o1)] = [service, backend, own].map(words);
         let line = [probe::key(FROM, own.is_ipv6()), s0, s1, b0, b1, o0, o1, 0];
         Ok(self.table()?.set(probe::line_of(FROM), line, 0)?)
+    }
+
+    /// And says that it goes in a tunnel from there.
+    fn enter_tunnel(&mut self, begin: IpAddr) -> Result<()> {
+        let mut bytes = [0; 16];
+        match begin {
+            IpAddr::V4(v4) => bytes[..4].copy_from_slice(&v4.octets()),
+            IpAddr::V6(v6) => bytes = v6.octets(),
+        }
+        let mut second = [0; 8];
+        for (word, chunk) in second.iter_mut().zip(bytes.chunks_exact(8)) {
+            *word = u64::from_ne_bytes(chunk.try_into()?);
+        }
+        let mut table = self.table()?;
+        table.set(probe::second_line_of(FROM), second, 0)?;
+        let mut first = table.get(&probe::line_of(FROM), 0)?;
+        first[probe::WORD_KEY] |= probe::TUNNELLED;
+        Ok(table.set(probe::line_of(FROM), first, 0)?)
     }
 
     fn passage(&mut self) -> Result<Passage> {
@@ -133,6 +152,40 @@ pub(crate) fn a_check_leaves_for_the_service_and_its_answer_comes_from_the_backe
             programs.run("probe_in", &tcp(service, PORT, own, FROM, seg), 0)?;
             ensure!(programs.passage()?.stranger() == Some(memory_order(PEER)), "{:?}", programs.passage()?);
         }
+    }
+    Ok(())
+}
+
+pub(crate) fn a_check_in_a_tunnel_leaves_in_an_outer_header() -> Result<()> {
+    let mut programs = Programs::load()?;
+    let begins: [IpAddr; 2] =
+        [Ipv4Addr::new(192, 0, 2, 65).into(), Ipv6Addr::new(0xfd79, 0, 0, 0, 0, 0, 0, 0x17).into()];
+    for (check, begin) in CHECKS.into_iter().zip(begins) {
+        let Check { own, backend, service } = check;
+        programs.enter(check)?;
+        programs.enter_tunnel(begin)?;
+        let seg = Seg { payload: 33, ..Seg::ack(8) };
+        let (verdict, left) = programs.run("probe_out", &tcp(own, FROM, backend, PORT, seg), probe::MARK)?;
+        let inner = tcp(own, FROM, service, PORT, seg);
+        let (ip, rest) = IpHeaders::from_slice(&left[14..]).context("no outer header")?;
+        ensure!((verdict, &left[..14]) == (NEXT, &inner[..14]), "{verdict}: {left:x?}");
+        ensure!(rest.payload == &inner[14..], "{left:x?}");
+        match ip {
+            IpHeaders::Ipv4(ip, _) => {
+                let ends = [ip.source, ip.destination].map(|it| IpAddr::from(Ipv4Addr::from(it)));
+                ensure!(ends == [begin, backend] && ip.protocol == IpNumber::IPV4, "{ip:?}");
+                ensure!(ip.dont_fragment && ip.header_checksum == ip.calc_header_checksum(), "{ip:?}");
+            }
+            IpHeaders::Ipv6(ip, _) => {
+                let ends = [ip.source, ip.destination].map(|it| IpAddr::from(Ipv6Addr::from(it)));
+                ensure!(ends == [begin, backend] && ip.next_header == IpNumber::IPV6, "{ip:?}");
+            }
+        }
+        programs.lets_go("probe_out", &left, probe::MARK, "in its tunnel already")?;
+
+        let answer = programs.run("probe_in", &tcp(service, PORT, own, FROM, seg), 0)?;
+        ensure!(answer == (NEXT, tcp(backend, PORT, own, FROM, seg)), "{answer:x?}");
+        ensure!(programs.passage()?.is_answered(), "any MAC address may answer: {:?}", programs.passage()?);
     }
     Ok(())
 }

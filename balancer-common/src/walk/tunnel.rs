@@ -26,9 +26,9 @@ use crate::{
 };
 
 /// Protocol number of IPv4 in IP.
-pub(crate) const PROTO_IPIP: u8 = 4;
+pub const PROTO_IPIP: u8 = 4;
 /// Protocol number of IPv6 in IP.
-pub(crate) const PROTO_IPV6: u8 = 41;
+pub const PROTO_IPV6: u8 = 41;
 /// TTL and hop limit of the outer header (RFC 2003, 3.1; RFC 2473, 6.3).
 const TTL: u8 = 64;
 /// Don't fragment, in the IPv4 header's word of flags and fragment offset.

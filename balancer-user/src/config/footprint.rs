@@ -33,7 +33,7 @@ impl Footprint {
 #[must_use]
 pub fn footprint(config: &Config) -> Footprint {
     let dimensions = dimensions(config);
-    let mut footprint = Footprint { fixed: u64::from(probe::LINES) * LINE, ..Footprint::default() };
+    let mut footprint = Footprint { fixed: u64::from(probe::TABLE) * LINE, ..Footprint::default() };
     for table in TableId::ALL {
         *share(&mut footprint, *table) += dimensions.bytes(*table);
     }

@@ -201,7 +201,7 @@ fn load(
         loader.map_max_entries(name, entries);
         loader.map_pin_path(name, directory.map(name));
     }
-    loader.map_max_entries(PROBES, probe::LINES);
+    loader.map_max_entries(PROBES, probe::TABLE);
     if let Some(settings) = settings {
         loader.override_global(SETTINGS, bytemuck::bytes_of(settings), true);
     }

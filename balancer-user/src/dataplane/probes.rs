@@ -7,13 +7,13 @@ use std::{
 
 use balancer_common::{
     probe::{self, Passage},
-    table::line::Line as _,
+    table::line::{HostLine, Line as _},
 };
 
 use crate::sys::Region;
 
-/// Key of a line that is being written. No port has it.
-const CLAIMED: u64 = u64::MAX;
+/// Key of a line that is being written, which is none of a check's.
+const CLAIMED: u64 = 1 << 63;
 
 /// The table, shared by all checks.
 #[derive(Clone, Debug)]
@@ -42,13 +42,19 @@ impl Probes {
     /// A table that no program reads.
     #[must_use]
     pub fn in_memory() -> Self {
-        Self::new(Region::heap(probe::LINES))
+        Self::new(Region::heap(probe::TABLE))
     }
 
-    /// Enters a check that asks from `own`, by a port that nobody else has, for `service` on `backend`; all addresses of
-    /// one family. `None` if another check stands in the line of that port.
+    /// Enters a check that asks from `own`, by a port that nobody else has, for `service` on `backend`, in a tunnel from
+    /// there if in one; all addresses of one family. `None` if another check stands in the line of that port.
     #[must_use]
-    pub fn steer(&self, own: SocketAddr, backend: IpAddr, service: IpAddr) -> Option<Steered> {
+    pub fn steer(
+        &self,
+        own: SocketAddr,
+        backend: IpAddr,
+        service: IpAddr,
+        tunnel: Option<IpAddr>,
+    ) -> Option<Steered> {
         let index = probe::line_of(own.port()) as usize;
         let line = &self.0.lines()[index];
         if !line.compare_exchange(probe::WORD_KEY, 0, CLAIMED) {
@@ -57,12 +63,15 @@ impl Probes {
         let addresses =
             [(probe::WORD_SERVICE, service), (probe::WORD_BACKEND, backend), (probe::WORD_OWN, own.ip())];
         for (word, address) in addresses {
-            let [low, high] = probe::address_words(in_memory_order(address));
-            line.store(word, low);
-            line.store(word + 1, high);
+            store(line, word, address);
+        }
+        if let Some(from) = tunnel {
+            let second = probe::second_line_of(own.port()) as usize;
+            store(&self.0.lines()[second], probe::WORD_TUNNEL, from);
         }
         line.store(probe::WORD_PASSAGE, 0);
-        line.store(probe::WORD_KEY, probe::key(own.port(), own.is_ipv6()));
+        let tunnelled = if tunnel.is_some() { probe::TUNNELLED } else { 0 };
+        line.store(probe::WORD_KEY, probe::key(own.port(), own.is_ipv6()) | tunnelled);
         Some(Steered { probes: self.clone(), line: index })
     }
 }
@@ -89,6 +98,12 @@ impl Drop for Steered {
     }
 }
 
+fn store(line: &HostLine, word: usize, address: IpAddr) {
+    let [low, high] = probe::address_words(in_memory_order(address));
+    line.store(word, low);
+    line.store(word + 1, high);
+}
+
 fn in_memory_order(address: IpAddr) -> [u32; 4] {
     let mut bytes = [0; 16];
     match address {
@@ -113,26 +128,37 @@ mod tests {
     fn a_line_belongs_to_one_check_until_it_ends() {
         let probes = Probes::in_memory();
         let lines = probe::LINES as u16;
-        let first = probes.steer(own(lines + 7), BACKEND, SERVICE).unwrap();
-        assert!(probes.steer(own(2 * lines + 7), BACKEND, SERVICE).is_none(), "two checks in one line");
-        assert!(probes.steer(own(lines + 8), BACKEND, SERVICE).is_some());
+        let first = probes.steer(own(lines + 7), BACKEND, SERVICE, None).unwrap();
+        assert!(probes.steer(own(2 * lines + 7), BACKEND, SERVICE, None).is_none(), "two checks in one line");
+        assert!(probes.steer(own(lines + 8), BACKEND, SERVICE, None).is_some());
         drop(first);
-        assert!(probes.steer(own(2 * lines + 7), BACKEND, SERVICE).is_some());
+        assert!(probes.steer(own(2 * lines + 7), BACKEND, SERVICE, None).is_some());
     }
 
     #[test]
     fn a_line_says_what_belongs_where_in_the_order_of_the_wire() {
         let probes = Probes::in_memory();
         let line = |port| probes.0.lines()[usize::from(port)].snapshot();
-        let steered = probes.steer(own(9), BACKEND, SERVICE).unwrap();
+        let steered = probes.steer(own(9), BACKEND, SERVICE, None).unwrap();
         let v4 = |octets: [u8; 4]| u64::from(u32::from_ne_bytes(octets));
         let expected = [9, v4([203, 0, 113, 10]), 0, v4([10, 0, 1, 10]), 0, v4([10, 0, 1, 1]), 0, 0];
         assert_eq!(line(9u16), expected);
         probes.pass(own(9), Passage::left(1));
         assert!(steered.passage().has_left());
         drop(steered);
-        let again = probes.steer("[fd00::1]:9".parse().unwrap(), "fd00::a".parse().unwrap(), SERVICE);
+        let again = probes.steer("[fd00::1]:9".parse().unwrap(), "fd00::a".parse().unwrap(), SERVICE, None);
         assert!(!again.unwrap().passage().has_left(), "a check begins where another had ended");
         assert_eq!(line(9u16)[0], 0);
+    }
+
+    #[test]
+    fn a_tunnels_begin_stands_in_the_second_line() {
+        let probes = Probes::in_memory();
+        let steered = probes.steer(own(9), BACKEND, SERVICE, Some([192, 0, 2, 65].into()));
+        assert!(steered.is_some());
+        let line = |number: u32| probes.0.lines()[number as usize].snapshot();
+        assert_eq!(line(9)[probe::WORD_KEY], 9 | probe::TUNNELLED);
+        let second = line(probe::second_line_of(9));
+        assert_eq!(second[probe::WORD_TUNNEL], u64::from(u32::from_ne_bytes([192, 0, 2, 65])));
     }
 }

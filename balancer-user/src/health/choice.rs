@@ -2,9 +2,12 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
+use ipnet::IpNet;
+
 use crate::{
     config::model::{Endpoint, HealthKind, Listen, Mode, Proto, Service, Via},
     dataplane::Probes,
+    health::way::Tunnel,
 };
 
 /// The ways that a check can take from this host.
@@ -16,13 +19,24 @@ pub struct Ways {
     pub datapath: bool,
     /// Addresses that are known to be reached by an interface that does not have them.
     pub elsewhere: BTreeSet<IpAddr>,
+    /// Where tunnels come from.
+    pub sources: Vec<IpNet>,
+}
+
+impl Ways {
+    /// The tunnel in which a service of this mode sends clients of the family of its address.
+    pub(super) fn tunnel(&self, mode: Mode, service: IpAddr) -> Option<Tunnel> {
+        let sources = self.sources.iter().find(|net| same_family(net.addr(), service)).copied();
+        (mode == Mode::Ipip).then_some(Tunnel { sources })
+    }
 }
 
 #[cfg(test)]
 impl Ways {
     /// Every way; no program reads the table.
     pub(crate) fn in_memory() -> Self {
-        Self { probes: Probes::in_memory(), datapath: true, elsewhere: BTreeSet::new() }
+        let (elsewhere, sources) = (BTreeSet::new(), Vec::new());
+        Self { probes: Probes::in_memory(), datapath: true, elsewhere, sources }
     }
 }
 
@@ -36,7 +50,7 @@ pub(super) fn choose(
     let health = &service.health;
     let by_datapath = match health.via {
         Via::Direct => None,
-        _ if service.mode != Mode::L2dsr => None,
+        _ if service.mode == Mode::Nat => None,
         Via::Auto if !ways.datapath => None,
         Via::Auto => {
             let near = addresses.iter().filter(|it| !ways.elsewhere.contains(&it.address));
@@ -55,7 +69,7 @@ pub(super) fn choose(
 #[must_use]
 pub fn may_go_by_datapath(service: &Service) -> bool {
     match service.health.via {
-        _ if service.mode != Mode::L2dsr => false,
+        _ if service.mode == Mode::Nat => false,
         Via::Direct => false,
         Via::Auto => sure(service).next().is_some(),
         Via::Datapath => true,

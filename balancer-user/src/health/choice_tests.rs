@@ -109,13 +109,29 @@ fn the_programs_are_wanted_where_a_check_may_go_by_the_datapath() {
 }
 
 #[test]
-fn in_a_tunnel_and_by_translation_a_check_goes_directly() {
+fn by_translation_a_check_goes_directly() {
     let plain = service(Via::Auto, &["203.0.113.10:443/tcp"], None);
     assert!(may_go_by_datapath(&plain));
-    for mode in [Mode::Ipip, Mode::Nat] {
-        let service = Service { mode, ..plain.clone() };
-        assert!(!may_go_by_datapath(&service));
-        let (_, by) = choose(&service, &[V4.parse().unwrap()], &Ways::in_memory()).unwrap();
-        assert_eq!(by, None);
-    }
+    assert!(may_go_by_datapath(&Service { mode: Mode::Ipip, ..plain.clone() }));
+    let service = Service { mode: Mode::Nat, ..plain };
+    assert!(!may_go_by_datapath(&service));
+    let (_, by) = choose(&service, &[V4.parse().unwrap()], &Ways::in_memory()).unwrap();
+    assert_eq!(by, None);
+}
+
+#[test]
+fn a_tunnel_takes_checks_with_it_and_a_translation_does_not() {
+    let of = |mode| {
+        let service = Service { mode, ..service(Via::Auto, &["[2001:db8::10]:443/tcp"], None) };
+        let sources = vec!["192.0.2.64/28".parse().unwrap(), "fd79::10/124".parse().unwrap()];
+        let backend: Vec<_> = addresses(&[V6]).into_iter().map(Into::into).collect();
+        Target::of(&service, &backend, &Ways { sources, ..Ways::in_memory() }).unwrap().way
+    };
+    assert_eq!(of(Mode::Nat), Way::Direct);
+    let tunnel = |mode| match of(mode) {
+        Way::Datapath { tunnel, .. } => tunnel.map(|tunnel| tunnel.sources.unwrap().to_string()),
+        Way::Direct => panic!("directly"),
+    };
+    assert_eq!(tunnel(Mode::L2dsr), None);
+    assert_eq!(tunnel(Mode::Ipip).as_deref(), Some("fd79::10/124"));
 }

@@ -48,11 +48,15 @@ impl Target {
     /// listeners of one family. `None` if there is no such address, or no port to ask and the kind wants one.
     #[must_use]
     pub fn of(service: &Service, addresses: &[Endpoint], ways: &Ways) -> Option<Self> {
-        let check = service.health.clone();
+        let (check, mode) = (service.health.clone(), service.mode);
         let (address, by) = choose(service, addresses, ways)?;
         let mut heard = listeners(service).filter(|it| by.is_none_or(|by| same_family(it.address, by)));
         let port = check.port.or(address.port).or_else(|| heard.find_map(|it| it.port));
-        let way = by.map_or(Way::Direct, |service| Way::Datapath { service, probes: ways.probes.clone() });
+        let way = by.map_or(Way::Direct, |service| Way::Datapath {
+            service,
+            tunnel: ways.tunnel(mode, service),
+            probes: ways.probes.clone(),
+        });
         let port = if check.kind == HealthKind::None { port.unwrap_or(0) } else { port? };
         Some(Self { address: address.address, port, way, check })
     }

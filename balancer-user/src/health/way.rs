@@ -7,11 +7,12 @@
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     time::Duration,
 };
 
 use balancer_common::probe;
+use ipnet::IpNet;
 use socket2::SockRef;
 use tokio::net::TcpSocket;
 
@@ -24,6 +25,9 @@ use crate::{
 /// Ports that a check tries before it gives up: each finds a free line even when half of them are in use.
 const TRIES: usize = 16;
 
+/// Hops of a check behind its tunnel.
+const HOPS: u32 = 2;
+
 /// Which way a check takes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Way {
@@ -33,9 +37,31 @@ pub enum Way {
     Datapath {
         /// The service address, of the family of the backend's.
         service: IpAddr,
+        /// The tunnel in which clients' packets go there, if they do.
+        tunnel: Option<Tunnel>,
         /// Where checks under way stand.
         probes: Probes,
     },
+}
+
+/// A tunnel to a backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tunnel {
+    /// Where it may begin: some address of these, or this host's own.
+    pub sources: Option<IpNet>,
+}
+
+impl Tunnel {
+    /// Where it begins for a check that asks from `own`: like a flow, each port has its own of the sources.
+    fn begin(&self, own: SocketAddr) -> IpAddr {
+        let Some(sources) = &self.sources else { return own.ip() };
+        let free = |bits: u8| u32::from(own.port()) & ((1 << bits.min(16)) - 1);
+        let bits = sources.max_prefix_len() - sources.prefix_len();
+        match sources.network() {
+            IpAddr::V4(first) => Ipv4Addr::from_bits(first.to_bits() | free(bits)).into(),
+            IpAddr::V6(first) => Ipv6Addr::from_bits(first.to_bits() | u128::from(free(bits))).into(),
+        }
+    }
 }
 
 /// A check under way. Drop it after the socket.
@@ -48,7 +74,7 @@ impl Way {
     pub fn asked(&self, backend: SocketAddr) -> SocketAddr {
         match self {
             Self::Direct => backend,
-            Self::Datapath { service, probes: _ } => SocketAddr::new(*service, backend.port()),
+            Self::Datapath { service, tunnel: _, probes: _ } => SocketAddr::new(*service, backend.port()),
         }
     }
 
@@ -59,11 +85,16 @@ impl Way {
     pub(super) fn socket(&self, backend: SocketAddr) -> Result<(Underway, TcpSocket), CheckError> {
         match self {
             Self::Direct => Ok((Underway(None), socket(backend)?)),
-            Self::Datapath { service, probes } => {
+            Self::Datapath { service, tunnel, probes } => {
                 let own = own_address(backend)?;
                 for _ in 0..TRIES {
                     let socket = marked(socket(backend)?, own)?;
-                    if let Some(steered) = probes.steer(socket.local_addr()?, backend.ip(), *service) {
+                    if tunnel.is_some() {
+                        few_hops(&socket, own)?;
+                    }
+                    let own = socket.local_addr()?;
+                    let begin = tunnel.as_ref().map(|tunnel| tunnel.begin(own));
+                    if let Some(steered) = probes.steer(own, backend.ip(), *service, begin) {
                         return Ok((Underway(Some(steered)), socket));
                     }
                 }
@@ -118,6 +149,15 @@ fn marked(socket: TcpSocket, own: SocketAddr) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
+/// Out of its tunnel it may be sent on once, to a container of the backend's; one that is sent back to the balancer, as the
+/// backend routes and does not have the service address, must not reach another backend by it.
+fn few_hops(socket: &TcpSocket, own: SocketAddr) -> io::Result<()> {
+    match own {
+        SocketAddr::V4(_) => SockRef::from(socket).set_ttl_v4(HOPS),
+        SocketAddr::V6(_) => SockRef::from(socket).set_unicast_hops_v6(HOPS),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,7 +165,7 @@ mod tests {
     fn steered(passage: probe::Passage) -> Option<String> {
         let probes = Probes::in_memory();
         let own = "10.0.1.1:9".parse().unwrap();
-        let steered = probes.steer(own, "10.0.1.10".parse().unwrap(), "203.0.113.10".parse().unwrap());
+        let steered = probes.steer(own, "10.0.1.10".parse().unwrap(), "203.0.113.10".parse().unwrap(), None);
         probes.pass(own, passage);
         Underway(steered).arrived().err().map(|error| error.to_string())
     }
@@ -153,8 +193,20 @@ mod tests {
     fn the_service_address_is_asked_on_the_backends_port() {
         let backend = "10.0.1.10:8081".parse().unwrap();
         let service = "203.0.113.10".parse().unwrap();
-        let way = Way::Datapath { service, probes: Probes::in_memory() };
+        let way = Way::Datapath { service, tunnel: None, probes: Probes::in_memory() };
         assert_eq!(way.asked(backend).to_string(), "203.0.113.10:8081");
         assert_eq!(Way::Direct.asked(backend), backend);
+    }
+
+    #[test]
+    fn a_tunnel_begins_at_any_of_the_sources_or_at_this_host() {
+        let begin = |sources: Option<&str>, own: &str| {
+            let tunnel = Tunnel { sources: sources.map(|it| it.parse().unwrap()) };
+            tunnel.begin(own.parse().unwrap()).to_string()
+        };
+        assert_eq!(begin(None, "10.0.1.1:9"), "10.0.1.1");
+        assert_eq!(begin(Some("192.0.2.64/28"), "10.0.1.1:33"), "192.0.2.65");
+        assert_eq!(begin(Some("192.0.2.64/32"), "10.0.1.1:33"), "192.0.2.64");
+        assert_eq!(begin(Some("2001:db8::40/124"), "[fd00::1]:47"), "2001:db8::4f");
     }
 }

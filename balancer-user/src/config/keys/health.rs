@@ -18,13 +18,13 @@ const KINDS: &[Word] = &[
 const VIAS: &[Word] = &[
     Word::now(
         "auto",
-        "`datapath` where it can be had, else `direct`: the mode must be `l2dsr`, the kernel must have it, the port asked must be one of a TCP \
+        "`datapath` where it can be had, else `direct`: the mode must be `l2dsr` or `ipip`, the kernel must have it, the port asked must be one of a TCP \
          listener in `listen` (not `*`), and the backend must have an address of that listener's family",
     ),
     Word::now(
         "datapath",
         "the service address on that backend, the way clients reach it (Linux 6.6): the first in `listen` of the \
-         family of the backend's address, in mode `l2dsr` alone; an error where it cannot be had",
+         family of the backend's address, in mode `ipip` in a tunnel, not in mode `nat`; an error where it cannot be had",
     ),
     Word::now("direct", "the backend's own address"),
 ];

@@ -19,8 +19,8 @@ pub(super) fn check(service: &Draft, report: &Report<'_>) {
     } else {
         ports(mode, service, report);
     }
-    if mode != Mode::L2dsr {
-        health_way(mode, service, report);
+    if mode == Mode::Nat {
+        health_way(service, report);
     }
 }
 
@@ -78,14 +78,13 @@ fn open_ports(service: &Draft, report: &Report<'_>) {
     }
 }
 
-fn health_way(mode: Mode, service: &Draft, report: &Report<'_>) {
+/// What is translated comes back by the addresses that it went to.
+fn health_way(service: &Draft, report: &Report<'_>) {
     let via = service.health.as_ref().and_then(|health| health.via.as_ref());
     if let Some(via) = via.filter(|via| via.value == Via::Datapath) {
-        let message = format!(
-            "{}: checks by the datapath are not supported yet in mode {:?}",
-            named(service),
-            mode.word()
-        );
-        report.error(&via.at, message, "set health.via to \"auto\" or \"direct\"");
+        let message = format!("{}: in mode \"nat\" no check goes by the datapath", named(service));
+        let remedy =
+            "set health.via to \"direct\", which asks the very address and port that clients are sent to";
+        report.error(&via.at, message, remedy);
     }
 }

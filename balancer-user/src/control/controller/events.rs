@@ -46,6 +46,7 @@ impl Control {
             probes: self.tables.probes(),
             datapath: self.tables.can_steer(),
             elsewhere: elsewhere.map(|(address, _)| *address).collect(),
+            sources: self.config.agent.sources.clone(),
         }
     }
 
