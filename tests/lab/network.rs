@@ -39,7 +39,7 @@ pub async fn build(place: &Place, shape: Shape) -> Result<()> {
         netns.create()?;
         netns.sysctl(&common_sysctls())?;
         plug(place, &segment_of(place, shape, host), &netns, INTERFACE, host)?;
-        netns.sysctl(role_sysctls(host))?;
+        netns.sysctl(role_sysctls(shape, host))?;
         netns.ip(&addresses(shape, host))?;
         netns.ip(&routes(shape, host))?;
         yield_now().await;
@@ -112,11 +112,12 @@ fn common_sysctls() -> [(&'static str, &'static str); 4] {
     ]
 }
 
-fn role_sysctls(host: Host) -> &'static [(&'static str, &'static str)] {
+fn role_sysctls(shape: Shape, host: Host) -> &'static [(&'static str, &'static str)] {
     match host {
         // Clients bind to addresses that are local by a route alone: v6 wants to be told.
         Host::Client(_) => &[("ipv6/ip_nonlocal_bind", "1"), ("ipv4/conf/all/arp_announce", "2")],
         Host::Balancer => &[],
+        Host::Backend(_) if !shape.service_on_lo => &[],
         // The service address on lo stays unknown on the segment: ARP is answered for eth0's addresses alone. ND needs
         // no switch: Linux answers only for addresses of the interface that was asked.
         Host::Backend(_) => &[("ipv4/conf/all/arp_ignore", "1"), ("ipv4/conf/all/arp_announce", "2")],

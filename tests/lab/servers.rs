@@ -79,14 +79,18 @@ fn start_web(place: &Place, backend: Host) -> Result<()> {
     listens(place, backend, WEB, WEB_PORT)
 }
 
+/// Lines of nginx's configuration that keep what it writes in the lab's directory.
+#[must_use]
+pub fn temporary_paths(place: &Place, host: Host) -> String {
+    let dir = place.dir();
+    let line = |kind| format!("    {kind}_temp_path {}/{host}.{kind};\n", dir.display());
+    ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(line).concat()
+}
+
 /// One process in the foreground, so that its pid is all there is to end; nothing outside the lab's directory.
 fn nginx_config(place: &Place, backend: Host) -> String {
-    let dir = place.dir();
+    let (dir, temporary) = (place.dir(), temporary_paths(place, backend));
     let dir = dir.display();
-    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .iter()
-        .map(|kind| format!("    {kind}_temp_path {dir}/{backend}.{kind};\n"))
-        .collect();
     format!(
         "daemon off;\n\
          master_process off;\n\

@@ -41,7 +41,7 @@ enum Verb {
     Test {
         /// Only tests whose name contains this; or the long form of a suite: `affinity` (what long-lived connections
         /// are promised), `flood` (ten times every table's size in forged packets), `modes` (every mode, family, protocol and place of the
-        /// backends: one table), `soak` (minutes of random operations, a million packets in kernel and host, the tables'
+        /// backends: one table), `nat` (five minutes in which every port is used again and again), `soak` (minutes of random operations, a million packets in kernel and host, the tables'
         /// proofs), `fuzz` (every fuzzer for a while).
         what: Option<String>,
         /// Seconds for each fuzzer, 60 if absent.

@@ -8,13 +8,17 @@ use super::{apt::Apt, say};
 use crate::run;
 
 /// A program, and Debian's package of it.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 6] = [
     ("curl", "curl"),
     ("ethtool", "ethtool"),
+    ("haproxy", "haproxy"),
     ("ip", "iproute2"),
     ("nginx", "nginx"),
     ("tcpdump", "tcpdump"),
 ];
+
+/// Packages that start a server of their own on the host: the lab only wants the programs.
+const SERVERS: [&str; 2] = ["haproxy", "nginx"];
 
 /// Installs those that are missing; returns their names.
 pub(crate) fn ensure(apt: &mut Apt) -> Result<String> {
@@ -29,8 +33,8 @@ pub(crate) fn ensure(apt: &mut Apt) -> Result<String> {
         }
         let packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
         apt.install(&packages)?;
-        if packages.contains(&"nginx") {
-            stop_nginx()?;
+        for server in SERVERS.iter().filter(|server| packages.contains(server)) {
+            stop(server)?;
         }
     }
     Ok(PROGRAMS.map(|(program, _)| program).join(", "))
@@ -40,11 +44,10 @@ fn missing() -> Vec<(&'static str, &'static str)> {
     PROGRAMS.into_iter().filter(|(program, _)| run::find(program).is_none()).collect()
 }
 
-/// The package starts a server on port 80 of the host: the lab only wants the program.
-fn stop_nginx() -> Result<()> {
+fn stop(server: &str) -> Result<()> {
     if !Path::new("/run/systemd/system").exists() {
         return Ok(());
     }
-    say("stopping the nginx that the package has started");
-    run::check(Command::new("systemctl").args(["disable", "--now", "--quiet", "nginx"]))
+    say(&format!("stopping the {server} that the package has started"));
+    run::check(Command::new("systemctl").args(["disable", "--now", "--quiet", server]))
 }

@@ -26,6 +26,7 @@ const WORDS: &[Long] = &[
     Long { word: "affinity", runs: AFFINITY },
     Long { word: "flood", runs: FLOOD },
     Long { word: "modes", runs: MODES },
+    Long { word: "nat", runs: NAT },
     Long { word: "soak", runs: SOAK },
 ];
 
@@ -34,6 +35,9 @@ const AFFINITY: &[Run] = &[Run { args: &["--test", "affinity"], env: &[LONG] }];
 
 /// Every mode, family, protocol and place of the backends, with many clients and 50 MB streams.
 const MODES: &[Run] = &[Run { args: &["--test", "modes"], env: &[LONG] }];
+
+/// nginx, HAProxy and a WebSocket library behind `nat`, and five minutes in which every port is used again and again.
+const NAT: &[Run] = &[Run { args: &["--test", "nat"], env: &[LONG] }];
 
 /// Floods of ten times every table's size, and the stopped agent.
 const FLOOD: &[Run] = &[Run { args: &["--test", "flood"], env: &[LONG] }];
