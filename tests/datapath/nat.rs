@@ -141,6 +141,10 @@ pub(crate) fn where_no_port_is_left_a_new_connection_is_refused() -> Result<()> 
     fixture.expect(&tcp(CLIENT, 5001, VIP4, PORT, Seg::syn(1)), Outcome::Rst(Reason::NatExhausted))?;
     fixture.expect(&udp(CLIENT, 5002, VIP4, PORT), Outcome::Unreachable)?;
     ensure!(fixture.plane().signals(1).out_of_ports == before + 3);
+    // Nor is there one for a new connection from the port of one that closes: the old one's is the old one's.
+    forth(&mut fixture, &tcp(CLIENT, 1001, VIP4, PORT, Seg::fin(1001)))?;
+    fixture.expect(&tcp(CLIENT, 1001, VIP4, PORT, Seg::syn(77_000)), Outcome::Rst(Reason::NatExhausted))?;
+    forth(&mut fixture, &tcp(CLIENT, 1001, VIP4, PORT, Seg::ack(1002)))?;
     forth(&mut fixture, &tcp(CLIENT, 1000, VIP4, PORT, Seg::ack(1001)))?;
     // The other family has ports of its own.
     connect(&mut fixture, CLIENT6, 4000)?;

@@ -125,6 +125,10 @@ pub fn place<F: Family, E: Steps>(
             false => nat::NONE,
         };
         env.remember::<F>(segment, listener.0, decision.backend(), number);
+        if listener.nat() && number == nat::NONE {
+            // Its client may have had a connection from the same port, which is not all gone: that one's is not its.
+            return Decision::answer(Reason::NatExhausted);
+        }
     }
     decision
 }
