@@ -12,6 +12,7 @@ use lab::fixture::{
 };
 
 mod bench;
+mod containers;
 mod pool;
 mod programs;
 mod unmodified;
@@ -21,6 +22,6 @@ const THREADS: usize = 2;
 
 fn main() -> ExitCode {
     labs::clean_up_on_interrupt();
-    let tests: [&[Test]; 2] = [pool::TESTS, unmodified::TESTS];
+    let tests: [&[Test]; 3] = [pool::TESTS, unmodified::TESTS, containers::TESTS];
     trials::run(THREADS, tests.concat())
 }

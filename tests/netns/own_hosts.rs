@@ -19,6 +19,9 @@ use readme::{Part, Step};
 pub(crate) const TESTS: &[Test] = &[
     ("the_readmes_commands_work_on_bare_hosts", || follow("bt-own-", Part::Segment, "ws-")),
     ("the_readmes_commands_work_with_backends_as_they_are", || follow("bt-as-", Part::AsTheyAre, "web-")),
+    ("the_readmes_commands_work_with_containers_on_the_same_host", || {
+        follow("bt-pods-", Part::Containers, "web-")
+    }),
 ];
 
 /// How long the agent may take until it answers, and until it has ended.
@@ -53,13 +56,13 @@ fn follow(prefix: &str, part: Part, backends: &str) -> Result<()> {
     let steps = readme::steps(part)?;
     ensure!(steps.len() <= 12, "the README has {} commands, twelve were to be enough", steps.len());
     let lab = Lab::empty(prefix)?;
-    wire::build(&lab.place)?;
+    wire::build(&lab.place, part)?;
     let mut hosts = Hosts { place: lab.place.clone(), part, agent: None };
     let mut curl = None;
     for step in &steps {
         match hosts.take(step)?.as_deref() {
             Some(page) if step.command.starts_with("curl") => {
-                ensure!(page == wire::PAGE, "{step} got {page:?}");
+                ensure!(page == wire::page(), "{step} got {} bytes, others than the page", page.len());
                 curl = Some(step);
             }
             Some(status) if step.command.contains(" status") => went_through(status)?,

@@ -56,6 +56,12 @@ pub(super) fn attach_one(control: &mut Control, link: &Link) -> Result<()> {
         ),
         _ => tracing::info!("interface {name}: attached in {mode} mode (program {program_id})"),
     }
+    if mode == "generic" && link.leads_to_containers() {
+        tracing::warn!(
+            "interface {name}: containers behind it must complete their checksums themselves, by `ethtool -K eth0 tx off` in \
+             each after its start: their health is up without it too, but clients hear nothing (docs/modes.md)"
+        );
+    }
     let wish = Wish::of(control.config());
     Ok(steer_one(control.tables_mut(), name, wish)?)
 }

@@ -168,8 +168,10 @@ fn refused(interface: &str, error: ProgramError, seen: Option<u32>) -> Dataplane
     if is_busy(&error) {
         return DataplaneError::ForeignProgram { interface, program: seen.map(show).unwrap_or_default() };
     }
+    let no_native = errno_of(&error) == Some(Errno::EOPNOTSUPP);
+    let hint = if no_native { " (without native XDP set agent.xdp_mode = \"generic\")" } else { "" };
     DataplaneError::Program {
-        what: format!("interface {interface}: attaching the XDP program"),
+        what: format!("interface {interface}: attaching the XDP program{hint}"),
         source: error,
     }
 }

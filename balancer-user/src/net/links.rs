@@ -74,7 +74,16 @@ impl Link {
     pub fn takes_no_frames(&self) -> bool {
         self.kind.as_deref().is_some_and(|kind| !TAKES_FRAMES.contains(&kind))
     }
+
+    /// Whether packets that come in by it may be of a stack of this very host, which leaves checksums to the hardware.
+    #[must_use]
+    pub fn leads_to_containers(&self) -> bool {
+        self.kind.as_deref().is_some_and(|kind| CONTAINERS.contains(&kind))
+    }
 }
+
+/// Kinds of interfaces behind which stacks of this host are.
+const CONTAINERS: [&str; 2] = ["bridge", "veth"];
 
 fn mtu(attribute: &LinkAttribute) -> Option<u32> {
     match attribute {

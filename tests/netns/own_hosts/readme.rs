@@ -17,6 +17,8 @@ pub(super) enum Part {
     Segment,
     /// Backends as they are; begins with the first commands of the other part.
     AsTheyAre,
+    /// Containers of the balancer's host; begins the same way.
+    Containers,
 }
 
 impl Part {
@@ -25,6 +27,7 @@ impl Part {
         match self {
             Self::Segment => "",
             Self::AsTheyAre => "\n### With backends as they are\n",
+            Self::Containers => "\n### With containers on the same host\n",
         }
     }
 
@@ -51,7 +54,7 @@ impl fmt::Display for Step {
 
 /// All commands in their order.
 pub(super) fn steps(part: Part) -> Result<Vec<Step>> {
-    let first = blocks(Part::Segment, "sh")?.into_iter().take(1).filter(|_| part == Part::AsTheyAre);
+    let first = blocks(Part::Segment, "sh")?.into_iter().take(1).filter(|_| part != Part::Segment);
     let blocks = first.chain(blocks(part, "sh")?).map(steps_of).collect::<Result<Vec<_>>>()?;
     Ok(blocks.concat())
 }
@@ -74,7 +77,9 @@ pub(super) fn edited(part: Part, file: &str) -> Result<String> {
     match part {
         Part::Segment => with_keys(file),
         // The defaults written out, so that the test's own directories can stand in their place.
-        Part::AsTheyAre => Ok(blocks(part, "toml")?.concat().replacen("[agent]\n", DEFAULTS, 1)),
+        Part::AsTheyAre | Part::Containers => {
+            Ok(blocks(part, "toml")?.concat().replacen("[agent]\n", DEFAULTS, 1))
+        }
     }
 }
 
