@@ -89,5 +89,7 @@ fn answered(reports: &[Report]) -> Result<()> {
 
 fn upgrade(bench: &Bench) -> bool {
     let mut curl = bench.stand.place().netns(Host::Client(1)).command("curl");
-    curl.args(["-sS", "--max-time", "2", &bench.url(false, "")]).status().is_ok_and(|status| status.success())
+    curl.args(["-sS", "--max-time", "2", &bench.url(false, "")])
+        .output()
+        .is_ok_and(|output| output.status.success())
 }

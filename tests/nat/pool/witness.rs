@@ -186,7 +186,8 @@ fn serve(stream: TcpStream) -> Result<()> {
     match first.ending {
         Ending::ClientCloses => await_end(&stream, false),
         Ending::ClientResets => await_end(&stream, true),
-        Ending::ServerCloses => Ok(drop(stream)),
+        // It is dropped.
+        Ending::ServerCloses => Ok(()),
         Ending::ServerResets => reset(stream),
     }
     .with_context(|| format!("{first:?}"))
