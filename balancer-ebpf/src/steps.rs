@@ -15,10 +15,11 @@ use balancer_common::{
     parse::{IpPayload, Refusal, ipv6, transport::Segment},
     reason::Reason,
     table::{
+        backend::NextHop,
         bucket::KeyOf,
         flow,
         key::{FlowKey4, FlowKey6},
-        listener::Listener,
+        listener::{Listener, Root},
         nat, ports,
         words::FlowWord,
     },
@@ -129,9 +130,9 @@ macro_rules! others {
 
         #[unsafe(no_mangle)]
         #[inline(never)]
-        extern "C" fn $way(context: *mut xdp_md, decision: u32) -> u32 {
-            let decision = Decision::from_bits(decision);
-            forward::by_way::<$family, Kernel, Frame>(&Kernel, &mut Frame::new(context), decision).bits()
+        extern "C" fn $way(context: *mut xdp_md, decision: u32, hop: u64) -> u32 {
+            let (frame, decision) = (&mut Frame::new(context), Decision::from_bits(decision));
+            forward::by_way::<$family, Kernel, Frame>(&Kernel, frame, decision, NextHop(hop)).bits()
         }
 
         #[unsafe(no_mangle)]
@@ -252,19 +253,21 @@ macro_rules! others {
             segment: *const Segment<$address>,
             decision: u32,
             entry: u32,
+            line: u32,
         ) -> u32 {
             // SAFETY: the caller's segment, on its stack.
             let Some(segment) = (unsafe { segment.as_ref() }) else { return Verdict::DROP.bits() };
             let (frame, decision) = (&mut Frame::new(context), Decision::from_bits(decision));
-            translate::forth::<$family, Kernel, Frame>(&Kernel, frame, segment, decision, entry).bits()
+            translate::forth::<$family, Kernel, Frame>(&Kernel, frame, segment, decision, entry, line as u16)
+                .bits()
         }
 
         #[unsafe(no_mangle)]
         #[inline(never)]
-        extern "C" fn $answer_of(segment: *const Segment<$address>, ingress: u32) -> u32 {
+        extern "C" fn $answer_of(segment: *const Segment<$address>, root: u64) -> u32 {
             // SAFETY: the caller's segment, on its stack.
             unsafe { segment.as_ref() }.map_or(back::answer::NONE, |segment| {
-                back::entry_of::<$family, Kernel>(&Kernel, segment, ingress)
+                back::entry_of::<$family, Kernel>(&Kernel, segment, Root(root))
             })
         }
 
@@ -419,9 +422,12 @@ impl Steps for Kernel {
     }
 
     #[inline(always)]
-    fn by_way<F: Family, P: Packet>(&self, packet: &mut P, decision: Decision) -> Verdict {
+    fn by_way<F: Family, P: Packet>(&self, packet: &mut P, decision: Decision, hop: NextHop) -> Verdict {
         let (context, decision) = (context(packet), decision.bits());
-        Verdict::from_bits(if F::IS_V4 { by_way4(context, decision) } else { by_way6(context, decision) })
+        Verdict::from_bits(match F::IS_V4 {
+            true => by_way4(context, decision, hop.0),
+            false => by_way6(context, decision, hop.0),
+        })
     }
 
     #[inline(always)]
@@ -556,17 +562,19 @@ impl Steps for Kernel {
         segment: &Segment<F::Address>,
         decision: Decision,
         entry: u32,
+        line: u16,
     ) -> Verdict {
         let (context, segment, decision) = (context(packet), core::ptr::from_ref(segment), decision.bits());
+        let line = u32::from(line);
         Verdict::from_bits(match F::IS_V4 {
-            true => forth4(context, segment.cast(), decision, entry),
-            false => forth6(context, segment.cast(), decision, entry),
+            true => forth4(context, segment.cast(), decision, entry, line),
+            false => forth6(context, segment.cast(), decision, entry, line),
         })
     }
 
     #[inline(always)]
-    fn answer_of<F: Family>(&self, segment: &Segment<F::Address>, ingress: u32) -> u32 {
-        call!(F: answer_of4 or answer_of6 (segment, ingress))
+    fn answer_of<F: Family>(&self, segment: &Segment<F::Address>, root: Root) -> u32 {
+        call!(F: answer_of4 or answer_of6 (segment, root.0))
     }
 
     #[inline(always)]

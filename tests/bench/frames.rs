@@ -61,8 +61,8 @@ pub(crate) fn frame(vip: IpAddr, kind: Kind, client: u32) -> Vec<u8> {
     out
 }
 
-/// What the backend answers that has got this TCP frame, without options.
-pub(crate) fn answer(frame: &[u8]) -> Vec<u8> {
+/// What the backend answers that has got this TCP frame, without options: data, or the second step of the handshake.
+pub(crate) fn answer(frame: &[u8], syn: bool) -> Vec<u8> {
     let headers = etherparse::PacketHeaders::from_ethernet_slice(frame).expect("a frame of the walk");
     let Some(etherparse::TransportHeader::Tcp(tcp)) = headers.transport else {
         panic!("no TCP: {frame:02x?}")
@@ -75,7 +75,11 @@ pub(crate) fn answer(frame: &[u8]) -> Vec<u8> {
     };
     let builder = ip.tcp(tcp.destination_port, tcp.source_port, 5000, 64_000).ack(1065);
     let mut out = Vec::new();
-    builder.write(&mut out, &PAYLOAD).expect("a Vec takes every frame");
+    let written = match syn {
+        true => builder.syn().write(&mut out, &[]),
+        false => builder.write(&mut out, &PAYLOAD),
+    };
+    written.expect("a Vec takes every frame");
     out
 }
 

@@ -53,8 +53,13 @@ pub(crate) fn all(world: &mut World) -> Vec<Scenario> {
         promotes: false,
     };
     let mut scenarios = vec![base("floor", "floor", &hit4, TX)];
+    let changed = Plan { changed: true, ..Plan::default() };
+    scenarios.push(Scenario { plan: changed, ..base("floor-restored", "floor", &hit4, TX) });
     let outer = base("floor-outer-header", "floor_outer", &hit4, TX);
-    scenarios.push(Scenario { plan: Plan { grown: 20, ..Plan::default() }, ..outer });
+    scenarios.push(Scenario { plan: Plan { grown: 20, ..changed }, ..outer });
+    let mut one = base("tcp-v4-flow-hit-restored/1", "balancer", &hit4, TX);
+    one.plan = changed;
+    scenarios.push(one);
     let hit6 = frame(VIP6.into(), Kind::Data, 0);
     let datagram = frame(VIP4.into(), Kind::Datagram, 0);
     for (name, program, frame, offset) in [
@@ -85,7 +90,10 @@ pub(crate) fn all(world: &mut World) -> Vec<Scenario> {
         }
     }
     for (name, vip) in [("tcp-v4-nat-back", IpAddr::from(VIP_NAT)), ("tcp-v6-nat-back", VIP6_NAT.into())] {
-        let answer = answer(&translated(world, vip));
+        let data = translated(world, vip);
+        // The backend has accepted the connection: its first answer is looked at more closely.
+        world.plane().walk(&mut answer(&data, true), INGRESS);
+        let answer = answer(&data, false);
         let plan = Plan { changed: true, ..Plan::default() };
         scenarios.push(Scenario { plan, ..base(name, "balancer", &answer, TX) });
     }

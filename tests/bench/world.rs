@@ -113,8 +113,10 @@ impl World {
         words[3] = u64::from(plan.offset);
         words[4] = u64::from(plan.first);
         words[5] = u64::from(plan.grown);
-        words[6] = u64::from(plan.changed);
-        let headers: [u8; 64] = std::array::from_fn(|at| frame.get(12 + at).copied().unwrap_or_default());
+        if plan.changed {
+            words[6] = u64::from(u16::from_ne_bytes([frame[12], frame[13]]));
+        }
+        let headers: [u8; 64] = std::array::from_fn(|at| frame.get(14 + at).copied().unwrap_or_default());
         let mut map: Array<&mut MapData, [u64; 8]> =
             self.tools.map_mut("HEADERS").context("no HEADERS")?.try_into()?;
         map.set(0, bytemuck::cast::<_, [u64; 8]>(headers), 0)?;

@@ -202,6 +202,8 @@ pub(crate) fn both_sides_of_a_flow_that_is_reset_hear_of_it() -> Result<()> {
     let mut fixture = Shape::default().fixture()?;
     for client in [CLIENT, CLIENT6] {
         let (number, seen) = connect(&mut fixture, client, 4000)?;
+        // An answer in this very tick: the next ones would not be looked at, if nothing happened to the flow.
+        back(&mut fixture, &tcp(seen.to.0, seen.to.1, seen.from.0, seen.from.1, Seg::ack(5000)))?;
         fixture.serve(number, Serving::RESETS);
         let data = tcp(client, 4000, vip_for(client), PORT, Seg { payload: 5, ..Seg::ack(1001) });
         fixture.expect(&data, Outcome::Rst(Reason::Reset))?;
@@ -224,9 +226,12 @@ pub(crate) fn what_no_connection_holds_any_more_rests() -> Result<()> {
     let shape = Shape::default();
     let mut fixture = shape.fixture()?;
     // Connections that were given up: their client's RST frees a flow that is reset.
-    let (number, _) = connect(&mut fixture, CLIENT, 4000)?;
+    let (number, seen) = connect(&mut fixture, CLIENT, 4000)?;
+    let answer = tcp(seen.to.0, seen.to.1, seen.from.0, seen.from.1, Seg::ack(5000));
+    back(&mut fixture, &answer)?;
     fixture.serve(number, Serving::RESETS);
     fixture.expect(&tcp(CLIENT, 4000, VIP4, PORT, Seg::rst(1001)), Outcome::Drop(Reason::ResetConfirmed))?;
+    fixture.expect(&answer, Outcome::Rst(Reason::NatStrayReset))?;
     ensure!(uses(&fixture, CLIENT, shape) == (0, 1), "{:?}", uses(&fixture, CLIENT, shape));
     fixture.serve(number, Serving::FLOWS | Serving::PINNED | Serving::NEW);
     // Embryonic ones push out each other: as many have a port as have a slot.

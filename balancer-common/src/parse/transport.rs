@@ -46,6 +46,8 @@ pub struct Segment<A> {
     pub proto: u8,
     /// TCP flags, 0 for UDP.
     pub flags: TcpFlags,
+    /// Offset of the IP header in the frame.
+    pub ip: u16,
     /// TCP sequence number.
     pub seq: u32,
     /// TCP acknowledgement number.
@@ -56,17 +58,18 @@ pub struct Segment<A> {
     pub at: u32,
 }
 
-/// Reads the transport header behind an IP header; other protocols pass.
+/// Reads the transport header behind an IP header that stands at `ip`; other protocols pass.
 #[inline(always)]
 pub fn parse<A, P: Packet>(
     packet: &P,
+    ip: u32,
     payload: IpPayload,
     source: A,
     destination: A,
 ) -> Result<Segment<A>, Refusal> {
     match payload.proto {
-        PROTO_TCP => tcp(packet, payload, source, destination),
-        PROTO_UDP => udp(packet, payload, source, destination),
+        PROTO_TCP => tcp(packet, ip, payload, source, destination),
+        PROTO_UDP => udp(packet, ip, payload, source, destination),
         _ => Err(Refusal::Pass),
     }
 }
@@ -74,6 +77,7 @@ pub fn parse<A, P: Packet>(
 #[inline(always)]
 fn tcp<A, P: Packet>(
     packet: &P,
+    ip: u32,
     payload: IpPayload,
     source: A,
     destination: A,
@@ -101,6 +105,7 @@ fn tcp<A, P: Packet>(
         dport: ports as u16,
         proto: PROTO_TCP,
         flags,
+        ip: ip as u16,
         seq: tcp.be32(4),
         ack: tcp.be32(8),
         span: payload.length - header + phantom,
@@ -111,6 +116,7 @@ fn tcp<A, P: Packet>(
 #[inline(always)]
 fn udp<A, P: Packet>(
     packet: &P,
+    ip: u32,
     payload: IpPayload,
     source: A,
     destination: A,
@@ -129,6 +135,7 @@ fn udp<A, P: Packet>(
         dport: ports as u16,
         proto: PROTO_UDP,
         flags: TcpFlags(0),
+        ip: ip as u16,
         seq: 0,
         ack: 0,
         span: 0,

@@ -65,10 +65,28 @@ pub fn release_pin<F: Family, E: Env>(env: &E, key: &KeyOf<F::Flows>) {
 /// A flow's slot is free, or another's: gives its port back, if it had one. `hint` is what stood beside it.
 #[inline(always)]
 pub fn freed<F: Family, E: Env>(env: &E, key: &KeyOf<F::Flows>, hint: u32) {
-    let translated = listener::by_number(env, F::listener_of(key)).is_some_and(|listener| listener.nat());
-    if translated && hint != nat::NONE {
+    if is_translated::<F, E>(env, key, hint) {
+        if let Some(entry) = F::entry(env, hint) {
+            entry.set_unheard();
+        }
         ports::give_back(env, F::PORTS, hint);
     }
+}
+
+/// What a backend says to this flow is to be looked at, as something has happened to it. `hint` is what stands beside it.
+#[inline(always)]
+pub fn unheard<F: Family, E: Env>(env: &E, key: &KeyOf<F::Flows>, hint: u32) {
+    if is_translated::<F, E>(env, key, hint)
+        && let Some(entry) = F::entry(env, hint)
+    {
+        entry.set_unheard();
+    }
+}
+
+/// Whether what stands beside a flow is the number of its entry.
+#[inline(always)]
+fn is_translated<F: Family, E: Env>(env: &E, key: &KeyOf<F::Flows>, hint: u32) -> bool {
+    hint != nat::NONE && listener::by_number(env, F::listener_of(key)).is_some_and(|listener| listener.nat())
 }
 
 /// Takes slots of flows that have run out, and those of listeners that are no more.

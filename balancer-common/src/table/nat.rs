@@ -25,8 +25,8 @@ pub const fn lines6(entries: u32) -> u32 {
 }
 
 /// Where an entry stands, and in which order: v4 two of (client address 32 · port 16 · listener 16) · (client's ack 32 ·
-/// backend's ack 32) · (begun 32 · port 16 · source address's number 16) · client's hop; v6 one of the same, where the
-/// lower half of the first word is empty, and the client's address follows.
+/// backend's ack 32) · (begun or heard 32 · port 16 · source address's number 16) · client's hop; v6 one of the same, where
+/// the lower half of the first word is empty, and the client's address follows.
 #[derive(Debug)]
 pub struct Entry<'a, L> {
     line: &'a L,
@@ -45,6 +45,15 @@ const OWNER: usize = 0;
 const ACKS: usize = 1;
 const PORT: usize = 2;
 const HOP: usize = 3;
+
+/// Tells a time at which a connection was begun, and which is still asked for, from a tick.
+pub const BEGUN: u32 = 1;
+
+/// A tick in which an answer was heard, never 0.
+#[inline(always)]
+const fn heard(now: u16) -> u32 {
+    (now as u32) << 1 | 1 << 31
+}
 
 impl<L: Line> Entry<'_, L> {
     /// The client's port and the listener's number, as in a flow's key; v4: the client's address below.
@@ -94,7 +103,7 @@ impl<L: Line> Entry<'_, L> {
         ((word >> 32) as u16, (word >> 48) as u16)
     }
 
-    /// Writes them, and when the connection was begun: microseconds, 0 if that is not asked for.
+    /// Writes them, and when the connection was begun: microseconds with [`BEGUN`], 0 if that is not asked for.
     #[inline(always)]
     pub fn set_port_and_source(self, port: u16, source: u16, begun: u32) {
         self.line.store(self.at + PORT, begun as u64 | (port as u64) << 32 | (source as u64) << 48);
@@ -106,8 +115,35 @@ impl<L: Line> Entry<'_, L> {
     pub fn take_begun(self) -> u32 {
         let word = self.line.load(self.at + PORT);
         let begun = word as u32;
-        let taken = begun != 0 && self.line.compare_exchange(self.at + PORT, word, word >> 32 << 32);
+        let taken = begun & BEGUN != 0 && self.line.compare_exchange(self.at + PORT, word, word >> 32 << 32);
         if taken { begun } else { 0 }
+    }
+
+    /// Whether an answer of its backend was looked at in this tick, and nothing has happened to the flow since that
+    /// makes the next one worth a look.
+    #[inline(always)]
+    #[must_use]
+    pub fn heard(self, now: u16) -> bool {
+        self.line.load_half(2 * (self.at + PORT)) == heard(now)
+    }
+
+    /// An answer was looked at, in this tick. Not while the answer to the connection's SYN is still awaited.
+    #[inline(always)]
+    pub fn set_heard(self, now: u16) {
+        let word = self.line.load(self.at + PORT);
+        if word as u32 & BEGUN == 0 {
+            // Whoever has changed it meanwhile is right: the next answer is looked at too.
+            self.line.compare_exchange(self.at + PORT, word, word >> 32 << 32 | heard(now) as u64);
+        }
+    }
+
+    /// The next answer is to be looked at.
+    #[inline(always)]
+    pub fn set_unheard(self) {
+        let word = self.line.load(self.at + PORT);
+        if word as u32 & BEGUN == 0 {
+            self.line.compare_exchange(self.at + PORT, word, word >> 32 << 32);
+        }
     }
 
     /// Where the client's packets came from: its answers go there.
@@ -152,4 +188,26 @@ pub fn find4<E: Env>(env: &E, number: u32) -> Option<Entry<'_, E::Line>> {
 #[inline(always)]
 pub fn find6<E: Env>(env: &E, number: u32) -> Option<Entry<'_, E::Line>> {
     Some(Entry { line: env.line(TableId::Nat6, number)?, at: 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::line::HostLine;
+
+    #[test]
+    fn an_answer_is_heard_for_one_tick_and_only_once_the_connection_is_accepted() {
+        let line = HostLine::default();
+        let entry = Entry { line: &line, at: 4 };
+        entry.set_port_and_source(4321, 7, 1000 | BEGUN);
+        entry.set_heard(0);
+        assert!(!entry.heard(0), "its SYN is not answered");
+        assert_eq!((entry.take_begun(), entry.take_begun()), (1001, 0));
+        entry.set_heard(u16::MAX);
+        assert!(entry.heard(u16::MAX) && !entry.heard(0));
+        assert_eq!(entry.take_begun(), 0, "a tick is no time at which it was begun");
+        assert_eq!(entry.port_and_source(), (4321, 7));
+        entry.set_unheard();
+        assert!(!entry.heard(u16::MAX));
+    }
 }

@@ -21,10 +21,9 @@ use crate::{
     reason::Reason,
     table::{
         bucket::{self, KeyOf, Place},
-        interface,
         key::Slots,
         line::Line,
-        listener::{self, Listener},
+        listener::{self, Listener, Root},
         nat::{self, Entry},
         origin::{self, Origin},
         words::{FlowState, FlowWord},
@@ -55,17 +54,24 @@ pub mod answer {
     pub const STRAY: u32 = u32::MAX - 2;
 }
 
-/// The number of the entry of a backend's answer, of which it takes note; or one of [`answer`].
+/// The number of the entry of a backend's answer, of which it takes note; or one of [`answer`]. The flow is looked at once a
+/// tick, as long as nothing happens to it.
 #[inline(always)]
-pub fn entry_of<F: Family, E: Steps>(env: &E, segment: &Segment<F::Address>, ingress: u32) -> u32 {
-    let Some(ingress) = interface::find(env, ingress) else { return answer::NONE };
+pub fn entry_of<F: Family, E: Steps>(env: &E, segment: &Segment<F::Address>, root: Root) -> u32 {
     let key = origin::key(F::wide(segment.source), segment.sport, segment.proto);
-    let Some(origin) = origin::find(env, ingress.root, &key) else { return answer::NONE };
+    let Some(origin) = origin::find(env, root, &key) else { return answer::NONE };
     let number = match origin.entry(F::words(segment.destination), F::IS_V4, segment.dport) {
         Some(number) => number,
         None => kept::<F, E>(env, origin, (segment.destination, segment.dport), segment.sport),
     };
     let Some(entry) = F::entry(env, number) else { return answer::NONE };
+    let special = TcpFlags::SYN | TcpFlags::RST;
+    if !segment.flags.any(special) && entry.heard(env.now().flow) {
+        if segment.flags.any(TcpFlags::ACK) {
+            entry.set_backend_ack(segment.ack);
+        }
+        return number;
+    }
     let (client, port, listener) = F::owner(entry);
     let Some(listener) = listener::by_number(env, listener) else { return stray(segment) };
     let key = key_of::<F, _>(client, port, listener, segment.sport);
@@ -74,6 +80,9 @@ pub fn entry_of<F: Family, E: Steps>(env: &E, segment: &Segment<F::Address>, ing
         return stray(segment);
     }
     seen::<F, E>(env, segment, &key, place, entry);
+    if !segment.flags.any(TcpFlags::RST) {
+        entry.set_heard(env.now().flow);
+    }
     number
 }
 
@@ -95,7 +104,7 @@ pub fn back<F: Family, E: Env, P: Packet>(
     if hop.mac() == 0 {
         return forward::dropped(env, Reason::NoNeighbour);
     }
-    let Some(at) = Headers::of(packet, segment) else { return forward::dropped(env, Reason::TableError) };
+    let at = Headers::of(segment);
     if F::hops(packet, at.ip) <= 1 {
         return forward::dropped(env, Reason::TtlExpired);
     }

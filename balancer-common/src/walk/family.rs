@@ -143,6 +143,14 @@ pub trait Family: Copy + core::fmt::Debug {
     /// Puts an address in another's place, at `at`: what that does to a sum.
     fn put<P: Packet>(packet: &mut P, at: u32, new: Self::Address) -> Option<ChecksumUpdate>;
 
+    /// Puts other addresses into the IP header at `at`, with one hop fewer: what the addresses do to a sum.
+    fn readdress<P: Packet>(
+        packet: &mut P,
+        at: u32,
+        source: impl FnOnce() -> Self::Address,
+        destination: impl FnOnce() -> Self::Address,
+    ) -> Option<ChecksumUpdate>;
+
     /// Mends the checksum of the quoted IP header at `at`, whose addresses have changed the sum so; whether it is there.
     fn mend_quoted<P: Packet>(packet: &mut P, at: u32, addresses: ChecksumUpdate) -> bool;
 
@@ -294,6 +302,16 @@ impl Family for V4 {
     #[inline(always)]
     fn put<P: Packet>(packet: &mut P, at: u32, new: u32) -> Option<ChecksumUpdate> {
         rewrite::put4(packet, at, new)
+    }
+
+    #[inline(always)]
+    fn readdress<P: Packet>(
+        packet: &mut P,
+        at: u32,
+        source: impl FnOnce() -> u32,
+        destination: impl FnOnce() -> u32,
+    ) -> Option<ChecksumUpdate> {
+        rewrite::readdress4(packet, at, source(), destination())
     }
 
     #[inline(always)]
@@ -470,6 +488,16 @@ impl Family for V6 {
     #[inline(always)]
     fn put<P: Packet>(packet: &mut P, at: u32, new: [u64; 2]) -> Option<ChecksumUpdate> {
         rewrite::put6(packet, at, new)
+    }
+
+    #[inline(always)]
+    fn readdress<P: Packet>(
+        packet: &mut P,
+        at: u32,
+        source: impl FnOnce() -> [u64; 2],
+        destination: impl FnOnce() -> [u64; 2],
+    ) -> Option<ChecksumUpdate> {
+        rewrite::readdress6(packet, at, source, destination)
     }
 
     #[inline(always)]

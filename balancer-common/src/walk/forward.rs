@@ -48,7 +48,7 @@ pub fn send<F: Family, E: Steps, P: Packet>(
         return dropped(env, Reason::NoNeighbour);
     }
     if !hop.is_plain_at(ingress.line) {
-        let verdict = env.by_way::<F, P>(packet, decision);
+        let verdict = env.by_way::<F, P>(packet, decision, hop);
         return told::<F, E, P>(env, packet, verdict);
     }
     let bytes = packet.length();
@@ -75,16 +75,18 @@ pub(super) fn told<F: Family, E: Steps, P: Packet>(env: &E, packet: &mut P, verd
 /// Sends a packet to a backend that is not reached by other MAC addresses alone: behind another interface, or in a
 /// tunnel. [`Verdict::too_big`] if it does not fit there.
 #[inline(always)]
-pub fn by_way<F: Family, E: Env, P: Packet>(env: &E, packet: &mut P, decision: Decision) -> Verdict {
+pub fn by_way<F: Family, E: Env, P: Packet>(
+    env: &E,
+    packet: &mut P,
+    decision: Decision,
+    hop: NextHop,
+) -> Verdict {
     let Some(way) = way::find(env, decision.backend(), F::IS_V4) else {
         return dropped(env, Reason::TableError);
     };
-    let hop = backend::next_hop(env, decision.backend());
-    if hop.mode() == 0 {
-        return over::<F, E, P>(env, packet, decision, hop, way.facts().mtu());
-    }
+    // A packet that is to be translated does not come here.
     if hop.mode() != Mode::Ipip as u8 {
-        return dropped(env, Reason::TableError);
+        return over::<F, E, P>(env, packet, decision, hop, way.facts().mtu());
     }
     if way.hop().mac() == 0 {
         return dropped(env, Reason::NoNeighbour);

@@ -27,6 +27,7 @@ fn reversed<A: Copy, P: Packet>(packet: &P, icmp: IpPayload, quoted: &IpHeader<A
         dport: service_port,
         proto: inner.proto,
         flags: TcpFlags(if inner.proto == PROTO_TCP { TcpFlags::ACK } else { 0 }),
+        ip: 0,
         seq: 0,
         ack: 0,
         span: 0,

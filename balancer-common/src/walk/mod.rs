@@ -66,7 +66,7 @@ fn walk4<E: Steps, P: Packet>(env: &E, packet: &mut P, ingress: Interface, at: u
     let Some(ip) = ipv4::parse(packet, at) else { return Verdict::PASS };
     match ip.payload {
         Ok(payload) if payload.proto == PROTO_ICMP => icmp::<V4, E, P>(env, packet, ingress),
-        _ => segment::<V4, E, P>(env, packet, ingress, ip),
+        _ => segment::<V4, E, P>(env, packet, ingress, ip, at),
     }
 }
 
@@ -75,7 +75,7 @@ fn walk6<E: Steps, P: Packet>(env: &E, packet: &mut P, ingress: Interface, at: u
     let Some(ip) = ipv6::parse(packet, at) else { return Verdict::PASS };
     match ip.payload {
         Ok(payload) if payload.proto == PROTO_ICMPV6 => icmp::<V6, E, P>(env, packet, ingress),
-        _ => segment::<V6, E, P>(env, packet, ingress, ip),
+        _ => segment::<V6, E, P>(env, packet, ingress, ip, at),
     }
 }
 
@@ -103,9 +103,10 @@ fn segment<F: Family, E: Steps, P: Packet>(
     packet: &mut P,
     ingress: Interface,
     ip: IpHeader<F::Address>,
+    at: u32,
 ) -> Verdict {
     let parsed = match ip.payload {
-        Ok(payload) => transport::parse(packet, payload, ip.source, ip.destination),
+        Ok(payload) => transport::parse(packet, at, payload, ip.source, ip.destination),
         Err(refusal) => Err(refusal),
     };
     let segment = match parsed {
@@ -114,10 +115,12 @@ fn segment<F: Family, E: Steps, P: Packet>(
     };
     match route::<F, E>(env, ingress.root, &segment) {
         Route::Settled(decision, hop, entry) if hop.mode() == Mode::Nat as u8 => {
-            translated::<F, E, P>(env, packet, &segment, decision, entry)
+            translated::<F, E, P>(env, packet, ingress.line, &segment, decision, entry)
         }
         Route::Settled(decision, hop, _) => forward::send::<F, E, P>(env, packet, ingress, decision, hop),
-        Route::Decided(Decision::PASS) if ingress.root.origins() => answer::<F, E, P>(env, packet, &segment),
+        Route::Decided(Decision::PASS) if ingress.root.origins() => {
+            answer::<F, E, P>(env, packet, ingress.root, &segment)
+        }
         Route::Decided(decision) if decision.answered() => refuse::<F, E, P>(env, packet, &segment, decision),
         Route::Decided(decision) if decision.backend() == 0 => {
             carry_out::<F, E, P>(env, packet, ingress, decision)
@@ -129,7 +132,7 @@ fn segment<F: Family, E: Steps, P: Packet>(
             let hop = backend::next_hop(env, decision.backend());
             if hop.mode() == Mode::Nat as u8 {
                 let entry = env.entry_of::<F>(&segment, decision.backend());
-                return translated::<F, E, P>(env, packet, &segment, decision, entry);
+                return translated::<F, E, P>(env, packet, ingress.line, &segment, decision, entry);
             }
             forward::send::<F, E, P>(env, packet, ingress, decision, hop)
         }
@@ -141,12 +144,13 @@ fn segment<F: Family, E: Steps, P: Packet>(
 fn translated<F: Family, E: Steps, P: Packet>(
     env: &E,
     packet: &mut P,
+    line: u16,
     segment: &Segment<F::Address>,
     decision: Decision,
     entry: u32,
 ) -> Verdict {
     if entry != nat::NONE {
-        let verdict = env.forth::<F, P>(packet, segment, decision, entry);
+        let verdict = env.forth::<F, P>(packet, segment, decision, entry, line);
         return forward::told::<F, E, P>(env, packet, verdict);
     }
     if segment.flags.any(TcpFlags::RST) {
@@ -157,8 +161,13 @@ fn translated<F: Family, E: Steps, P: Packet>(
 
 /// What is for no service: a backend's answer to a client, or nothing of ours.
 #[inline(always)]
-fn answer<F: Family, E: Steps, P: Packet>(env: &E, packet: &mut P, segment: &Segment<F::Address>) -> Verdict {
-    match env.answer_of::<F>(segment, packet.ingress()) {
+fn answer<F: Family, E: Steps, P: Packet>(
+    env: &E,
+    packet: &mut P,
+    root: Root,
+    segment: &Segment<F::Address>,
+) -> Verdict {
+    match env.answer_of::<F>(segment, root) {
         back::answer::NONE => Verdict::PASS,
         back::answer::STRAY => forward::dropped(env, Reason::NatStray),
         back::answer::REFUSE => {

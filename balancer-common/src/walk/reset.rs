@@ -12,7 +12,7 @@ use crate::{
     table::{
         backend,
         bucket::{self, KeyOf, Place},
-        hint,
+        flow, hint,
         key::Slots,
         listener::Listener,
         words::{FlowState, FlowWord},
@@ -76,6 +76,7 @@ pub fn cut<F: Family, E: Steps>(
     let new = old.with_state(FlowState::RESET).with_counted(false).with_seen(env.now().flow);
     let changed = old.state() != FlowState::RESET && place.change::<F::FlowSlots>(new);
     if changed {
+        flow::unheard::<F, E>(env, key, F::FlowSlots::hint(place.line, place.slot));
         env.ended::<F>(key, old, Transition::Reset);
     }
     changed

@@ -4,7 +4,7 @@ use super::family::Family;
 use crate::{
     checksum::ChecksumUpdate,
     packet::{Packet, View},
-    parse::{PROTO_TCP, PROTO_UDP, link, transport::Segment},
+    parse::{PROTO_TCP, PROTO_UDP, transport::Segment},
 };
 
 /// Where the headers of a packet stand.
@@ -19,11 +19,10 @@ pub struct Headers {
 }
 
 impl Headers {
-    /// Of the segment in a frame.
+    /// Of a segment.
     #[inline(always)]
-    pub fn of<P: Packet, A>(packet: &P, segment: &Segment<A>) -> Option<Self> {
-        let link = link::parse(packet)?;
-        Some(Self { ip: link.next, transport: segment.at, proto: segment.proto })
+    pub fn of<A>(segment: &Segment<A>) -> Self {
+        Self { ip: u32::from(segment.ip), transport: segment.at, proto: segment.proto }
     }
 }
 
@@ -45,14 +44,62 @@ pub(super) fn put4<P: Packet>(packet: &mut P, at: u32, new: u32) -> Option<Check
 
 /// Puts an IPv6 address in another's place, at `at`: what that does to a sum.
 #[inline(always)]
-pub(super) fn put6<P: Packet>(packet: &mut P, at: u32, [high, low]: [u64; 2]) -> Option<ChecksumUpdate> {
+pub(super) fn put6<P: Packet>(packet: &mut P, at: u32, new: [u64; 2]) -> Option<ChecksumUpdate> {
     let old = packet.view::<16>(at)?;
+    let (words, sum) = replaced6(old, 0, new);
+    packet.store_words(at, &words).then_some(sum)
+}
+
+/// The same `place` bytes behind the beginning of the IPv6 header at `at`.
+#[inline(always)]
+fn replace6<P: Packet>(packet: &mut P, at: u32, place: u32, new: [u64; 2]) -> Option<ChecksumUpdate> {
+    let header = packet.view::<40>(at)?;
+    let (words, sum) = replaced6(header, place as usize, new);
+    packet.store_words(at + place, &words).then_some(sum)
+}
+
+#[inline(always)]
+fn replaced6(old: impl View, place: usize, [high, low]: [u64; 2]) -> ([u32; 4], ChecksumUpdate) {
     let words = [high as u32, (high >> 32) as u32, low as u32, (low >> 32) as u32];
     let mut sum = ChecksumUpdate::none();
-    for (place, word) in words.iter().enumerate() {
-        sum = sum.remove_u32(old.u32(4 * place)).add_u32(*word);
+    for (number, word) in words.iter().enumerate() {
+        sum = sum.remove_u32(old.u32(place + 4 * number)).add_u32(*word);
     }
-    packet.store_words(at, &words).then_some(sum)
+    (words, sum)
+}
+
+/// Puts other addresses into the IPv4 header at `at`, with one hop fewer: what the addresses do to a sum.
+#[inline(always)]
+pub(super) fn readdress4<P: Packet>(
+    packet: &mut P,
+    at: u32,
+    source: u32,
+    destination: u32,
+) -> Option<ChecksumUpdate> {
+    let header = packet.view::<20>(at)?;
+    let addresses = ChecksumUpdate::none()
+        .remove_u32(header.u32(12))
+        .remove_u32(header.u32(16))
+        .add_u32(source)
+        .add_u32(destination);
+    let [ttl, proto, a, b] = header.u32(8).to_ne_bytes();
+    let word = with_ttl([ttl, proto, a, b], ttl.wrapping_sub(1), addresses);
+    // One store for three fields: each asks for the frame's bounds anew.
+    packet.store_words(at + 8, &[word, source, destination]).then_some(addresses)
+}
+
+/// Puts other addresses into the IPv6 header at `at`, with one hop fewer: what the addresses do to a sum. They are asked
+/// for one after the other: both at once are more than a step's stack has room for.
+#[inline(always)]
+pub(super) fn readdress6<P: Packet>(
+    packet: &mut P,
+    at: u32,
+    source: impl FnOnce() -> [u64; 2],
+    destination: impl FnOnce() -> [u64; 2],
+) -> Option<ChecksumUpdate> {
+    let one = replace6(packet, at, 8, source())?;
+    let other = replace6(packet, at, 24, destination())?;
+    age6(packet, at).then_some(one.and(other))
 }
 
 /// Takes one off the TTL of the IPv4 header at `at`, whose addresses have changed the sum so; whether it is there.
@@ -71,11 +118,18 @@ pub(super) fn renew4<P: Packet>(packet: &mut P, at: u32, ttl: u8) -> bool {
 #[inline(always)]
 fn set_ttl<P: Packet>(packet: &mut P, at: u32, ttl: u8, addresses: ChecksumUpdate) -> bool {
     let Some(header) = packet.view::<20>(at) else { return false };
-    let [old, proto, c, d] = header.u32(8).to_ne_bytes();
+    let word = with_ttl(header.u32(8).to_ne_bytes(), ttl, addresses);
+    packet.store_words(at + 8, &[word])
+}
+
+/// The word of an IPv4 header that holds TTL, protocol and sum, with another TTL, where the addresses have changed the sum
+/// so.
+#[inline(always)]
+const fn with_ttl([old, proto, c, d]: [u8; 4], ttl: u8, addresses: ChecksumUpdate) -> u32 {
     let (old, new) = (u16::from_ne_bytes([old, proto]), u16::from_ne_bytes([ttl, proto]));
     let sum = ChecksumUpdate::new(u16::from_ne_bytes([c, d])).and(addresses);
     let ([a, b], [c, d]) = (new.to_ne_bytes(), sum.remove_u16(old).add_u16(new).finish().to_ne_bytes());
-    packet.store_words(at + 8, &[u32::from_ne_bytes([a, b, c, d])])
+    u32::from_ne_bytes([a, b, c, d])
 }
 
 /// Takes one off the hop limit of the IPv6 header at `at`; whether it is there.
@@ -110,10 +164,10 @@ pub fn rewrite<F: Family, P: Packet>(
     destination: impl FnOnce() -> F::Address,
     (sport, dport): (u16, u16),
 ) -> bool {
-    let Some(one) = F::put(packet, at.ip + F::PLACES.source, source()) else { return false };
-    let Some(other) = F::put(packet, at.ip + F::PLACES.destination, destination()) else { return false };
-    let addresses = one.and(other);
-    F::age(packet, at.ip, addresses) && transport(packet, at, both(sport, dport), addresses, F::IS_V4)
+    match F::readdress(packet, at.ip, source, destination) {
+        Some(addresses) => transport(packet, at, both(sport, dport), addresses, F::IS_V4),
+        None => false,
+    }
 }
 
 /// Puts other ports into a transport header, and mends its checksum, the addresses of the pseudo-header included. A

@@ -17,7 +17,14 @@ use crate::{
     env::{Env, Transition},
     packet::Packet,
     parse::transport::Segment,
-    table::{bucket::KeyOf, flow, listener::Listener, nat, ports, words::FlowWord},
+    table::{
+        backend::NextHop,
+        bucket::KeyOf,
+        flow,
+        listener::{Listener, Root},
+        nat, ports,
+        words::FlowWord,
+    },
 };
 
 /// The steps off the fast path. `listener` is always the line of the segment's listener.
@@ -48,8 +55,8 @@ pub trait Steps: Env + Sized {
     }
 
     /// Sends a packet on that needs more than other MAC addresses: see [`forward::by_way`].
-    fn by_way<F: Family, P: Packet>(&self, packet: &mut P, decision: Decision) -> Verdict {
-        forward::by_way::<F, Self, P>(self, packet, decision)
+    fn by_way<F: Family, P: Packet>(&self, packet: &mut P, decision: Decision, hop: NextHop) -> Verdict {
+        forward::by_way::<F, Self, P>(self, packet, decision, hop)
     }
 
     /// A packet that no flow knows: see [`embryonic::decide`].
@@ -165,13 +172,14 @@ pub trait Steps: Env + Sized {
         segment: &Segment<F::Address>,
         decision: Decision,
         entry: u32,
+        line: u16,
     ) -> Verdict {
-        translate::forth::<F, Self, P>(self, packet, segment, decision, entry)
+        translate::forth::<F, Self, P>(self, packet, segment, decision, entry, line)
     }
 
     /// The entry of a backend's answer: see [`back::entry_of`].
-    fn answer_of<F: Family>(&self, segment: &Segment<F::Address>, ingress: u32) -> u32 {
-        back::entry_of::<F, Self>(self, segment, ingress)
+    fn answer_of<F: Family>(&self, segment: &Segment<F::Address>, root: Root) -> u32 {
+        back::entry_of::<F, Self>(self, segment, root)
     }
 
     /// Sends a backend's answer to its client: see [`back::back`].

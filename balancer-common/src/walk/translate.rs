@@ -22,7 +22,7 @@ use crate::{
     table::{
         backend::NextHop,
         bucket::{self, KeyOf, Place},
-        hint, interface,
+        hint,
         key::Slots,
         line::Line,
         listener::{self, ListenerKey},
@@ -62,8 +62,7 @@ pub fn take_port<F: Family, E: Steps>(
     let place = number - block.base;
     let (source, port) = (place / block.ports(), block.first as u32 + place % block.ports());
     let syn = segment.proto == PROTO_TCP && segment.flags.any(TcpFlags::SYN);
-    // 0 would say that it has been answered.
-    let begun = if syn { env.micros() | 1 } else { 0 };
+    let begun = if syn { env.micros() | nat::BEGUN } else { 0 };
     F::own(entry, segment.source, segment.sport, listener);
     entry.set_port_and_source(port as u16, source as u16, begun);
     entry.set_backend_ack(0);
@@ -109,13 +108,10 @@ pub fn entry_of<F: Family, E: Env>(env: &E, segment: &Segment<F::Address>, backe
     }
 }
 
-/// Where the client's packets come from, for the way back.
+/// Where the client's packets come from, for the way back: `line` is their interface's.
 #[inline(always)]
-fn last_hop<E: Env, P: Packet>(env: &E, packet: &P) -> NextHop {
-    let (Some(mac), Some(ingress)) = (link::source(packet), interface::find(env, packet.ingress())) else {
-        return NextHop(0);
-    };
-    NextHop(mac | (ingress.line as u64) << 48)
+fn last_hop<P: Packet>(packet: &P, line: u16) -> NextHop {
+    link::source(packet).map_or(NextHop(0), |mac| NextHop(mac | u64::from(line) << 48))
 }
 
 /// The source address with this number.
@@ -139,7 +135,8 @@ pub(super) fn destination<F: Family, L: Line>(way: WayLine<'_, L>) -> F::Address
     F::of_words([way.destination(0), way.destination(1), way.destination(2), way.destination(3)])
 }
 
-/// Sends a packet on to its backend, translated by the entry of its connection.
+/// Sends a packet on to its backend, translated by the entry of its connection. `line` is that of the interface that it
+/// came in by.
 #[inline(always)]
 pub fn forth<F: Family, E: Env, P: Packet>(
     env: &E,
@@ -147,7 +144,10 @@ pub fn forth<F: Family, E: Env, P: Packet>(
     segment: &Segment<F::Address>,
     decision: Decision,
     number: u32,
+    line: u16,
 ) -> Verdict {
+    // First of all: behind checks of what stands further on, the compiler finds this one's superfluous.
+    let from = last_hop(packet, line);
     let (Some(way), Some(entry)) = (way::find(env, decision.backend(), F::IS_V4), F::entry(env, number))
     else {
         return forward::dropped(env, Reason::TableError);
@@ -156,7 +156,7 @@ pub fn forth<F: Family, E: Env, P: Packet>(
     if hop.mac() == 0 {
         return forward::dropped(env, Reason::NoNeighbour);
     }
-    let Some(at) = Headers::of(packet, segment) else { return forward::dropped(env, Reason::TableError) };
+    let at = Headers::of(segment);
     let facts = way.facts();
     if F::hops(packet, at.ip) <= 1 {
         return forward::dropped(env, Reason::TtlExpired);
@@ -170,7 +170,6 @@ pub fn forth<F: Family, E: Env, P: Packet>(
     {
         entry.set_client_ack(ack);
     }
-    let from = last_hop(env, packet);
     if entry.hop() != from {
         entry.set_hop(from);
     }

@@ -128,7 +128,7 @@ pub fn wrap<F: Family, E: Env, P: Packet>(
         return forward::dropped(env, Reason::TableError);
     };
     let done = F::age(packet, link.next, ChecksumUpdate::none())
-        && grow(packet, bytes, link.next, outer, facts.v6() == F::IS_V4)
+        && grow(packet, bytes, link.next, outer, facts.v6())
         && packet.store_macs(way.hop().mac(), own)
         && match facts.v6() {
             false => packet.store_words(link.next, &header4::<F, _>(way, &inner)),
@@ -141,23 +141,19 @@ pub fn wrap<F: Family, E: Env, P: Packet>(
     verdict
 }
 
-/// Makes room for an outer header behind the link-layer header, which it moves; the ethertype is another one if the
-/// packet `crosses` from one version of IP to the other. The MAC addresses are left to the caller.
+/// Makes room for an outer header behind the link-layer header, which it moves. The MAC addresses are left to the caller.
 #[inline(always)]
-fn grow<P: Packet>(packet: &mut P, bytes: u32, next: u32, outer: u32, crosses: bool) -> bool {
-    // Tags and ethertype, and up to eight bytes behind them, which the outer header overwrites.
+fn grow<P: Packet>(packet: &mut P, bytes: u32, next: u32, outer: u32, v6: bool) -> bool {
+    let ethertype = if v6 { ETHERTYPE_IPV6 } else { ETHERTYPE_IPV4 };
+    if next == UNTAGGED {
+        return packet.resize(bytes + outer) && packet.store_u16(UNTAGGED - 2, ethertype.to_be());
+    }
+    // Tags and ethertype, and up to four bytes behind them, which the outer header overwrites.
     let Some(view) = packet.view::<12>(12) else { return false };
     let tags = [view.u32(0), view.u32(4), view.u32(8)];
-    let ethertype = if view_is_ipv4(packet, next) == crosses { ETHERTYPE_IPV6 } else { ETHERTYPE_IPV4 };
     packet.resize(bytes + outer)
-        && (next == UNTAGGED || packet.store_words(12, &tags))
+        && packet.store_words(12, &tags)
         && packet.store_u16(next - 2, ethertype.to_be())
-}
-
-/// Whether the ethertype before `next` is IPv4's.
-#[inline(always)]
-fn view_is_ipv4<P: Packet>(packet: &P, next: u32) -> bool {
-    packet.view::<2>(next - 2).is_some_and(|view| view.be16(0) == ETHERTYPE_IPV4)
 }
 
 /// Two numbers of 16 bits in network order, in memory order.

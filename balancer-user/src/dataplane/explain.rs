@@ -121,6 +121,7 @@ impl Dataplane {
             dport: to.port(),
             proto: proto as u8,
             flags: TcpFlags(TcpFlags::SYN),
+            ip: 0,
             seq: 0,
             ack: 0,
             span: 1,

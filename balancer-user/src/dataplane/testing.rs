@@ -37,6 +37,7 @@ impl Dataplane {
             dport: to.port(),
             proto: Proto::Tcp as u8,
             flags: TcpFlags(flags),
+            ip: 0,
             seq,
             ack: 1,
             span: u32::from(flags & (TcpFlags::SYN | TcpFlags::FIN) != 0),

@@ -44,12 +44,14 @@ impl Before {
         match link.ethertype {
             ETHERTYPE_IPV4 => {
                 let ip = ipv4::parse(&packet, link.next)?;
-                let segment = transport::parse(&packet, ip.payload.ok()?, ip.source, ip.destination);
+                let segment =
+                    transport::parse(&packet, link.next, ip.payload.ok()?, ip.source, ip.destination);
                 Self::of_segment::<V4>(cpu, &segment.ok()?)
             }
             ETHERTYPE_IPV6 => {
                 let ip = ipv6::parse(&packet, link.next)?;
-                let segment = transport::parse(&packet, ip.payload.ok()?, ip.source, ip.destination);
+                let segment =
+                    transport::parse(&packet, link.next, ip.payload.ok()?, ip.source, ip.destination);
                 Self::of_segment::<V6>(cpu, &segment.ok()?)
             }
             _ => None,

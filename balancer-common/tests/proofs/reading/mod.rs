@@ -63,7 +63,7 @@ fn segment<A: Copy, P: Packet>(
 ) -> Result<Read, Unread> {
     let payload = ip.payload.map_err(Unread::Refused)?;
     let segment: Segment<A> =
-        transport::parse(packet, payload, ip.source, ip.destination).map_err(Unread::Refused)?;
+        transport::parse(packet, 0, payload, ip.source, ip.destination).map_err(Unread::Refused)?;
     Ok(Read {
         from: (address(segment.source), segment.sport),
         to: (address(segment.destination), segment.dport),

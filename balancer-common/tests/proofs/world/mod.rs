@@ -296,6 +296,7 @@ pub(crate) trait Addresses: Family<Address: Send + 'static> {
             dport: PORT,
             proto: Proto::Tcp as u8,
             flags: TcpFlags(flags),
+            ip: 0,
             seq,
             ack: seq.wrapping_add(7),
             span: u32::from(flags & (TcpFlags::SYN | TcpFlags::FIN) != 0),
