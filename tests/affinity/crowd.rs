@@ -4,14 +4,20 @@ use std::{net::IpAddr, ops::Range, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use lab::{
-    fixture::clients::{self, Client},
+    fixture::{
+        clients::{self, Client},
+        mode::{Mode, take_out},
+    },
+    lifecycle::Extent,
+    netns::output,
     servers,
+    shape::Backends,
     topology::{Host, LINES_PORT},
 };
 
 use crate::{
     file::{File, Service},
-    stand::Stand,
+    stand::{Stand, until},
 };
 
 /// Name of the service.
@@ -22,15 +28,20 @@ pub(crate) const BACKENDS: u8 = 3;
 /// How long a client waits while nothing is wrong.
 pub(crate) const CALM: Duration = Duration::from_secs(20);
 
-/// A balancer whose one service has these further keys.
-pub(crate) async fn stand(prefix: &str, keys: &'static str, timeouts: &'static str) -> Result<Stand> {
-    stand_of(prefix, Service { keys, timeouts, ..Service::new(LINES, LINES_PORT, "tcp", BACKENDS) }).await
+/// A balancer whose one service is of this mode, and has these further keys.
+pub(crate) async fn stand(
+    test: &str,
+    mode: Mode,
+    keys: &'static str,
+    timeouts: &'static str,
+) -> Result<Stand> {
+    let service = Service::new(LINES, LINES_PORT, "tcp", BACKENDS);
+    stand_of(test, Service { mode, keys, timeouts, ..service }).await
 }
 
 /// A balancer of this one service.
-pub(crate) async fn stand_of(prefix: &str, service: Service) -> Result<Stand> {
-    let stand = Stand::make(prefix).await?;
-    clients::make_room(stand.place())?;
+pub(crate) async fn stand_of(test: &str, service: Service) -> Result<Stand> {
+    let stand = network(test, service.mode).await?;
     for n in 1..=BACKENDS {
         servers::start_lines(stand.place(), Host::Backend(n))?;
     }
@@ -39,6 +50,31 @@ pub(crate) async fn stand_of(prefix: &str, service: Service) -> Result<Stand> {
     stand.start().await?;
     stand.all_up().await?;
     Ok(stand)
+}
+
+/// A lab as a mode wants it, without servers.
+pub(crate) async fn network(test: &str, mode: Mode) -> Result<Stand> {
+    let shape = mode.shape(Backends::Segment);
+    let stand = Stand::make_in(&mode.prefix(test), shape, Extent::Network).await?;
+    clients::make_room_in(stand.place(), shape)?;
+    if mode == Mode::Ipip {
+        Host::backends().try_for_each(|host| take_out(stand.place(), shape.backends, host, None))?;
+    }
+    Ok(stand)
+}
+
+/// Waits until a backend has no connection of a client left. One that is translated it hears the end of, as its client
+/// does; where answers go another way nobody can tell it.
+pub(crate) async fn hears_the_end(stand: &Stand, mode: Mode, host: Host) -> Result<()> {
+    if !mode.translates() {
+        return Ok(());
+    }
+    until(&format!("{host} has no connection left"), async || {
+        let mut command = stand.place().netns(host).command("ss");
+        command.args(["-Htn", "state", "connected", "exclude", "time-wait", "sport", "="]);
+        Ok(output(command.arg(format!(":{LINES_PORT}")))?.trim().is_empty())
+    })
+    .await
 }
 
 /// Only these backends take new clients; pinned ones still come to the others.

@@ -11,6 +11,7 @@ use futures_util::future::join_all;
 use lab::{
     fixture::{
         clients::{self, Client},
+        mode::Mode,
         scrape::scrape,
     },
     node::lines::Over,
@@ -20,16 +21,16 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     crowd::{CALM, LINES, VICTIM, number, sessions_on, stand},
+    each::{EachMode, in_each_mode},
     labs::block_on,
     stand::Stand,
-    trials::Test,
 };
 
-pub(crate) const TESTS: &[Test] = &[
-    ("death_resets_every_client", death),
-    ("idle_clients_hear_too", idle),
-    ("resets_are_paced", paced),
-    ("a_killed_server_is_failed_over_too", killed),
+pub(crate) const TESTS: &[EachMode] = &[
+    in_each_mode!("death_resets_every_client", death),
+    in_each_mode!("idle_clients_hear_too", idle),
+    in_each_mode!("resets_are_paced", paced),
+    in_each_mode!("a_killed_server_is_failed_over_too", killed),
 ];
 
 /// Flows that `explain` is asked about.
@@ -213,9 +214,14 @@ async fn before(stand: &Stand, scale: &Scale) -> Result<(Vec<Client>, Vec<Client
 }
 
 /// What must hold of a death by a cut link, whoever talks.
-async fn cut_off(prefix: &str, title: &str, talking: fn(usize) -> usize) -> Result<(Outcome, Scale)> {
+async fn cut_off(
+    test: &str,
+    mode: Mode,
+    title: &str,
+    talking: fn(usize) -> usize,
+) -> Result<(Outcome, Scale)> {
     let scale = Scale::of_this_run();
-    let stand = stand(prefix, scale.keys, scale.timeouts).await?;
+    let stand = stand(test, mode, scale.keys, scale.timeouts).await?;
     let (victims, mut survivors) = before(&stand, &scale).await?;
     let (count, talking) = (victims.len() as u64, talking(victims.len()));
     ensure!(number(&stand, VICTIM, "flows").await? >= count, "not all sessions are tracked");
@@ -240,7 +246,7 @@ async fn cut_off(prefix: &str, title: &str, talking: fn(usize) -> usize) -> Resu
             )));
         }
     };
-    outcome.print(title, detected?);
+    outcome.print(&format!("{title}, {}", mode.name()), detected?);
     ensure!(emitted(&stand)? == silent, "the dead backend emits frames");
     outcome.all_reset()?;
     let resets = number(&stand, VICTIM, "resets").await?;
@@ -263,36 +269,36 @@ async fn confirmed(stand: &Stand) -> Result<()> {
     Ok(())
 }
 
-fn death() -> Result<()> {
+fn death(mode: Mode) -> Result<()> {
     block_on(async {
         let (outcome, scale) =
-            cut_off("ba-death-", "death, half of them silent", |sessions| sessions / 2).await?;
+            cut_off("death", mode, "death, half of them silent", |sessions| sessions / 2).await?;
         outcome.paced(&scale)
     })
 }
 
-fn idle() -> Result<()> {
-    block_on(async { cut_off("ba-idle-", "death, all silent", |_| 0).await.map(drop) })
+fn idle(mode: Mode) -> Result<()> {
+    block_on(async { cut_off("idle", mode, "death, all silent", |_| 0).await.map(drop) })
 }
 
-fn paced() -> Result<()> {
+fn paced(mode: Mode) -> Result<()> {
     block_on(async {
-        let (outcome, scale) = cut_off("ba-paced-", "death, all talking", |sessions| sessions).await?;
+        let (outcome, scale) = cut_off("paced", mode, "death, all talking", |sessions| sessions).await?;
         outcome.paced(&scale)
     })
 }
 
 /// Its own kernel resets or ends every connection then; whoever did not hear of it hears from us.
-fn killed() -> Result<()> {
+fn killed(mode: Mode) -> Result<()> {
     block_on(async {
         let scale = Scale::of_this_run();
-        let stand = stand("ba-killed-", scale.keys, scale.timeouts).await?;
+        let stand = stand("killed", mode, scale.keys, scale.timeouts).await?;
         let victims = sessions_on(&stand, VICTIM, 0..scale.sessions).await?;
         let (talking, server) = (victims.len() / 2, process::running(stand.place(), VICTIM, servers::LINES)?);
         server.kill()?;
         let (outcome, detected) = tokio::join!(bereaved(&stand, victims, talking), detected(&stand));
         let outcome = outcome?;
-        outcome.print("death of the process", detected?);
+        outcome.print(&format!("death of the process, {}", mode.name()), detected?);
         ensure!(outcome.back.len() == scale.sessions as usize, "not all are back");
         Ok(())
     })

@@ -12,20 +12,21 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use futures_util::future::join_all;
 use lab::{
-    fixture::{clients, scrape::scrape},
+    fixture::{clients, mode::Mode, scrape::scrape},
     node::lines::Over,
     paths::Place,
 };
 use tokio::time::timeout;
 
 use crate::{
-    crowd::{CALM, LINES, VICTIM, everybody, number, sessions_on, stand},
+    crowd::{CALM, LINES, VICTIM, everybody, hears_the_end, number, sessions_on, stand},
+    each::{EachMode, in_each_mode},
     labs::block_on,
     stand::{Stand, refused},
-    trials::Test,
 };
 
-pub(crate) const TESTS: &[Test] = &[("drain", drain), ("a_drain_that_ends_in_time_cuts_nobody", in_time)];
+pub(crate) const TESTS: &[EachMode] =
+    &[in_each_mode!("drain", drain), in_each_mode!("a_drain_that_ends_in_time_cuts_nobody", in_time)];
 
 /// A client that connects again and again, until it is told to stop: how often, and how often to the draining backend.
 async fn restless(place: Place, source: IpAddr, stop: Arc<AtomicBool>) -> Result<(u32, u32)> {
@@ -39,11 +40,11 @@ async fn restless(place: Place, source: IpAddr, stop: Arc<AtomicBool>) -> Result
     Ok((times, there))
 }
 
-fn drain() -> Result<()> {
+fn drain(mode: Mode) -> Result<()> {
     block_on(async {
         let (sessions, rate, keys, deadline) =
             if lab::long() { (2_000, 200, "reset_rate = 200", 10) } else { (120, 60, "reset_rate = 60", 3) };
-        let stand = stand("ba-drain-", keys, "closing = \"4s\"").await?;
+        let stand = stand("drain", mode, keys, "closing = \"4s\"").await?;
         let place = stand.place().clone();
         // Pinned to the backend, so that only the drain keeps it away.
         let stop = Arc::new(AtomicBool::new(false));
@@ -68,8 +69,9 @@ fn drain() -> Result<()> {
         let [first, last] =
             [heard.first(), heard.last()].map(|at| at.map_or(f64::NAN, |at| seconds(begun, *at)));
         println!(
-            "drain: {sessions} sessions, deadline {deadline} s, first RST {first:.2} s, last RST {last:.2} s; a client \
-             that is pinned there connected {times} times, {there} times to the draining backend"
+            "drain, {}: {sessions} sessions, deadline {deadline} s, first RST {first:.2} s, last RST {last:.2} s; a client \
+             that is pinned there connected {times} times, {there} times to the draining backend",
+            mode.name()
         );
         let kind = std::io::ErrorKind::ConnectionReset;
         ensure!(ends.iter().all(|(_, over, _)| *over == Over::Failed(kind)), "not only resets");
@@ -84,7 +86,7 @@ fn drain() -> Result<()> {
         );
         let counted = scrape(&stand)?.get(&series).copied();
         ensure!(counted == Some(f64::from(sessions)), "{series} is {counted:?}");
-        Ok(())
+        hears_the_end(&stand, mode, VICTIM).await
     })
 }
 
@@ -93,9 +95,9 @@ fn seconds(from: Instant, to: Instant) -> f64 {
 }
 
 /// `--wait` says that it is safe to stop, or that flows were cut.
-fn in_time() -> Result<()> {
+fn in_time(mode: Mode) -> Result<()> {
     block_on(async {
-        let stand = stand("ba-intime-", "reset_rate = 200", "closing = \"4s\"").await?;
+        let stand = stand("intime", mode, "reset_rate = 200", "closing = \"4s\"").await?;
         let victims = sessions_on(&stand, VICTIM, 0..20).await?;
         let leave = async {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -105,7 +107,8 @@ fn in_time() -> Result<()> {
         ensure!(waited?.status.success(), "nobody was cut");
         stand.balancer.run(&["backend", "ready", LINES, &VICTIM.to_string()]).await?;
         let _victims = sessions_on(&stand, VICTIM, 100..120).await?;
-        refused(&wait(&stand, "1s").await?, 6, &["20 flows were cut"])
+        refused(&wait(&stand, "1s").await?, 6, &["20 flows were cut"])?;
+        hears_the_end(&stand, mode, VICTIM).await
     })
 }
 

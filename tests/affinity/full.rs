@@ -5,19 +5,22 @@ use std::{fs, net::IpAddr, ops::Range};
 use anyhow::{Result, ensure};
 use lab::{
     agent::AGENT,
-    fixture::clients::{self, Client},
+    fixture::{
+        clients::{self, Client},
+        mode::Mode,
+    },
     topology::{Host, LINES_PORT},
 };
 
 use crate::{
     crowd::{BACKENDS, CALM, LINES, VICTIM, number, sources, stand_of},
+    each::{EachMode, in_each_mode},
     file::Service,
     labs::block_on,
     stand::{Stand, until},
-    trials::Test,
 };
 
-pub(crate) const TESTS: &[Test] = &[("a_full_backend_takes_no_new_client", full)];
+pub(crate) const TESTS: &[EachMode] = &[in_each_mode!("a_full_backend_takes_no_new_client", full)];
 
 const LIMIT: u64 = 15;
 /// Clients that connect at once: that many handshakes are under way, which do not count yet.
@@ -36,11 +39,11 @@ fn on_the_victim(sessions: &[Client]) -> Vec<IpAddr> {
     sessions.iter().filter(|it| it.backend == VICTIM.to_string()).map(|it| it.source).collect()
 }
 
-fn full() -> Result<()> {
+fn full(mode: Mode) -> Result<()> {
     block_on(async {
-        let mut service = Service::new(LINES, LINES_PORT, "tcp", BACKENDS);
+        let mut service = Service { mode, ..Service::new(LINES, LINES_PORT, "tcp", BACKENDS) };
         service.backends[0].keys = "max_flows = 15";
-        let stand = stand_of("ba-full-", service).await?;
+        let stand = stand_of("full", service).await?;
         let sessions = come(&stand, 0..150).await?;
         let there = on_the_victim(&sessions);
         let most = LIMIT as usize + AT_ONCE - 1;

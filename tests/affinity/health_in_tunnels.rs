@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use lab::{
-    fixture::{decap::Decap, echo::Echo},
+    fixture::{decap::Decap, echo::Echo, mode::Mode},
     lifecycle::Extent,
     paths::Place,
     shape::{Backends, SOURCES, Shape},
@@ -31,11 +31,8 @@ const PORTS: [u16; 3] = [7001, 7002, 7003];
 const BACKENDS: u8 = 3;
 
 fn file(place: &Place) -> File {
-    let service = |name, port, check| Service {
-        keys: "mode = \"ipip\"",
-        check,
-        ..Service::new(name, port, "tcp", BACKENDS)
-    };
+    let service =
+        |name, port, check| Service { mode: Mode::Ipip, check, ..Service::new(name, port, "tcp", BACKENDS) };
     let mut six = service(SIX, PORTS[1], "kind = \"tcp\"\nvia = \"datapath\"");
     six.backends.iter_mut().for_each(|backend| backend.addresses.reverse());
     let services = vec![

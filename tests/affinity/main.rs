@@ -1,7 +1,7 @@
 //! What users of long-lived connections are promised, one promise a file, each with real sockets in a lab of its own.
 //!
-//! The default is a slice of each: fewer clients, shorter silence. `BALANCER_LONG=1` runs the whole. Without root they are
-//! counted as ignored, with the reason; `BALANCER_REQUIRE_PRIVILEGED=1` makes that a failure.
+//! The default is a slice of each: fewer clients, shorter silence, and few of them in other modes than `l2dsr`.
+//! `BALANCER_LONG=1` runs the whole; where a part of a name is given, that runs in every mode. Without root they are counted as ignored, with the reason; `BALANCER_REQUIRE_PRIVILEGED=1` makes that a failure.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -13,6 +13,7 @@ mod crowd;
 mod death;
 mod drain;
 mod draining_application;
+mod each;
 mod fleet;
 mod full;
 mod health_by_the_datapath;
@@ -28,13 +29,17 @@ const THREADS: usize = 2;
 
 fn main() -> ExitCode {
     labs::clean_up_on_interrupt();
-    let tests = [
+    let in_each_mode = [
         death::TESTS,
         drain::TESTS,
         pins::TESTS,
         nobody_can_serve::TESTS,
         restart_is_not_an_event::TESTS,
         full::TESTS,
+        timeouts::IN_EACH_MODE,
+    ];
+    let tests = [
+        &each::of_this_run(&in_each_mode.concat()),
         timeouts::TESTS,
         draining_application::TESTS,
         balance_after_deploys::TESTS,

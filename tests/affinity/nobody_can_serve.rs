@@ -5,7 +5,7 @@ use std::{fs, io::ErrorKind, net::UdpSocket, time::Duration};
 use anyhow::{Result, ensure};
 use lab::{
     agent::AGENT,
-    fixture::{clients, scrape::scrape},
+    fixture::{clients, mode::Mode, scrape::scrape},
     process, servers,
     topology::{Host, LINES_PORT, UDP_PORT, vip_for},
 };
@@ -13,27 +13,28 @@ use tokio::time::sleep;
 
 use crate::{
     crowd::{CALM, LINES, only, sources, stand},
+    each::{EachMode, in_each_mode},
     file::{File, Service},
     labs::block_on,
     stand::{Stand, until},
-    trials::Test,
 };
 
-pub(crate) const TESTS: &[Test] = &[
-    ("nobody_can_serve", panic),
-    ("a_connection_that_nobody_can_serve_is_refused", refusal),
-    ("carrier_lost_on_the_own_link_freezes_verdicts", carrier),
+pub(crate) const TESTS: &[EachMode] = &[
+    in_each_mode!("nobody_can_serve", panic),
+    in_each_mode!("a_connection_that_nobody_can_serve_is_refused", refusal),
+    in_each_mode!("carrier_lost_on_the_own_link_freezes_verdicts", carrier),
 ];
 
 const BACKENDS: u8 = 4;
 
 /// The lines service, judged by the web server's health page beside it.
-async fn judged_by_the_web() -> Result<Stand> {
-    let stand = stand("ba-nobody-", "", "closing = \"4s\"").await?;
+async fn judged_by_the_web(test: &str, mode: Mode) -> Result<Stand> {
+    let stand = stand(test, mode, "", "closing = \"4s\"").await?;
     servers::start_lines(stand.place(), Host::Backend(BACKENDS))?;
+    (1..=BACKENDS).try_for_each(|n| servers::start_web(stand.place(), Host::Backend(n)))?;
     let check = "kind = \"http\"\nport = 80\npath = \"/health\"";
     let pace = "interval = \"300ms\"\ntimeout = \"300ms\"\nrise = 2\nfall = 2";
-    let service = Service { check, pace, ..Service::new(LINES, LINES_PORT, "tcp", BACKENDS) };
+    let service = Service { mode, check, pace, ..Service::new(LINES, LINES_PORT, "tcp", BACKENDS) };
     stand.write(&File { flows: 16_384, services: vec![service], ..File::web(stand.place(), 0) })?;
     stand.balancer.run(&["reload", "--yes"]).await?;
     stand.all_up().await?;
@@ -48,9 +49,9 @@ async fn state_is(stand: &Stand, wanted: &str) -> Result<()> {
     .await
 }
 
-fn panic() -> Result<()> {
+fn panic(mode: Mode) -> Result<()> {
     block_on(async {
-        let stand = judged_by_the_web().await?;
+        let stand = judged_by_the_web("nobody", mode).await?;
         let count = if lab::long() { 2_000 } else { 120 };
         let mut sessions = clients::open_all(stand.place(), &sources(0..count), CALM).await?;
         let sick = || (1..=BACKENDS).map(|n| stand.place().sick(Host::Backend(n)));
@@ -85,14 +86,14 @@ fn panic() -> Result<()> {
 }
 
 /// A client hears that there is nobody, rather than nothing.
-fn refusal() -> Result<()> {
+fn refusal(mode: Mode) -> Result<()> {
     block_on(async {
-        let stand = stand("ba-none-", "", "closing = \"4s\"").await?;
+        let stand = stand("none", mode, "", "closing = \"4s\"").await?;
         only(&stand, &[]).await?;
         let refused = clients::open_all(stand.place(), &sources(0..1), Duration::from_secs(3)).await;
         let error = refused.err().map(|error| format!("{error:#}")).unwrap_or_default();
         ensure!(error.to_lowercase().contains("refused"), "{error:?}");
-        unreachable(&stand).await?;
+        unreachable(&stand, mode).await?;
         let agent = process::running(stand.place(), Host::Balancer, AGENT)?;
         ensure!(agent.alive());
         Ok(())
@@ -100,10 +101,10 @@ fn refusal() -> Result<()> {
 }
 
 /// The same for UDP: by an ICMP message, which its kernel tells the socket.
-async fn unreachable(stand: &Stand) -> Result<()> {
+async fn unreachable(stand: &Stand, mode: Mode) -> Result<()> {
     let datagrams =
-        Service { check: "kind = \"none\"", pace: "", ..Service::new("datagrams", UDP_PORT, "udp", 1) };
-    let lines = Service::new(LINES, LINES_PORT, "tcp", BACKENDS - 1);
+        Service { mode, check: "kind = \"none\"", pace: "", ..Service::new("datagrams", UDP_PORT, "udp", 1) };
+    let lines = Service { mode, ..Service::new(LINES, LINES_PORT, "tcp", BACKENDS - 1) };
     stand.write(&File { flows: 16_384, services: vec![lines, datagrams], ..File::web(stand.place(), 0) })?;
     stand.balancer.run(&["reload", "--yes"]).await?;
     stand.balancer.run(&["backend", "weight", "datagrams", "backend-1", "0", "--force"]).await?;
@@ -126,9 +127,9 @@ async fn unreachable(stand: &Stand) -> Result<()> {
 const OUTAGE: Duration = Duration::from_secs(4);
 
 /// The balancer's cable is pulled: all checks fail, by its own fault.
-fn carrier() -> Result<()> {
+fn carrier(mode: Mode) -> Result<()> {
     block_on(async {
-        let stand = judged_by_the_web().await?;
+        let stand = judged_by_the_web("carrier", mode).await?;
         let count = if lab::long() { 2_000 } else { 120 };
         let mut sessions = clients::open_all(stand.place(), &sources(0..count), CALM).await?;
         let before = verdicts(&stand).await?;

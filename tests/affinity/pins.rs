@@ -3,27 +3,32 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use lab::fixture::clients::{self, Client};
+use lab::fixture::{
+    clients::{self, Client},
+    mode::Mode,
+};
 use tokio::time::sleep;
 
 use crate::{
     crowd::{CALM, VICTIM, sessions_on, sources, stand},
+    each::{EachMode, in_each_mode},
     labs::block_on,
     stand::Stand,
-    trials::Test,
 };
 
-pub(crate) const TESTS: &[Test] =
-    &[("pins", timeout), ("six_parallel_first_connections_of_a_client_agree", in_parallel)];
+pub(crate) const TESTS: &[EachMode] = &[
+    in_each_mode!("pins", timeout),
+    in_each_mode!("six_parallel_first_connections_of_a_client_agree", in_parallel),
+];
 
 /// Clients whose pins differ from what Maglev says, and that is most of those that were placed while nobody else took any.
 const CLIENTS: u32 = 30;
 /// `affinity.timeout` of this test.
 const TIMEOUT: &str = "affinity = { timeout = \"5s\" }";
 
-fn timeout() -> Result<()> {
+fn timeout(mode: Mode) -> Result<()> {
     block_on(async {
-        let stand = stand("ba-pins-", TIMEOUT, "closing = \"4s\"").await?;
+        let stand = stand("pins", mode, TIMEOUT, "closing = \"4s\"").await?;
         for dead in [false, true] {
             let numbers = if dead { 1_000..1_000 + CLIENTS } else { 0..CLIENTS };
             let sessions = sessions_on(&stand, VICTIM, numbers.clone()).await?;
@@ -41,7 +46,8 @@ fn timeout() -> Result<()> {
             sleep(Duration::from_secs(8)).await;
             let back = reconnect(&stand, numbers).await?;
             println!(
-                "pins, agent {}: back after 3 s {CLIENTS} of {CLIENTS}; after 8 s {back}, by Maglev {}",
+                "pins, {}, agent {}: back after 3 s {CLIENTS} of {CLIENTS}; after 8 s {back}, by Maglev {}",
+                mode.name(),
                 if dead { "dead" } else { "alive" },
                 CLIENTS - moved
             );
@@ -76,9 +82,9 @@ async fn maglev_elsewhere(stand: &Stand, sessions: &[Client]) -> Result<u32> {
 }
 
 /// A browser opens six at once, before any of them is there.
-fn in_parallel() -> Result<()> {
+fn in_parallel(mode: Mode) -> Result<()> {
     block_on(async {
-        let stand = stand("ba-six-", "", "closing = \"4s\"").await?;
+        let stand = stand("six", mode, "", "closing = \"4s\"").await?;
         for number in 0..40 {
             let six = vec![clients::address(number); 6];
             let sessions = clients::open_all(stand.place(), &six, CALM).await?;

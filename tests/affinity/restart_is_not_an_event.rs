@@ -7,22 +7,26 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{agent::AGENT, paths::Place, topology::Host};
+use lab::{agent::AGENT, fixture::mode::Mode, paths::Place, servers, topology::Host};
 use serde_json::Value;
 use tokio::time::sleep;
 
 use crate::{
     client::{Session, ask, clients, sessions, undisturbed},
+    crowd::network,
+    each::{EachMode, in_each_mode},
     file::{File, Service},
     labs::block_on,
     stand::{Stand, until},
-    trials::Test,
 };
 
-pub(crate) const TESTS: &[Test] = &[
-    ("restart_is_not_an_event", restart),
-    ("a_backend_that_nobody_has_judged_is_up_with_its_first_good_check", first_good_check),
+pub(crate) const TESTS: &[EachMode] = &[
+    in_each_mode!("restart_is_not_an_event", restart),
+    in_each_mode!("a_backend_that_nobody_has_judged_is_up_with_its_first_good_check", first_good_check),
 ];
+
+/// Backends of the file; one more has a server.
+const BACKENDS: u8 = 4;
 
 /// Three good checks for a backend that was down: it would show if one that was up had to earn it again.
 const PACE: &str = "interval = \"300ms\"\ntimeout = \"300ms\"\nrise = 3\nfall = 2";
@@ -31,15 +35,25 @@ const WATCHED: Duration = Duration::from_millis(2500);
 /// What of a backend must be the same before and after.
 const SAME: [&str; 8] = ["name", "number", "admin", "health", "since", "flows", "pins", "resets"];
 
-fn file(place: &Place) -> File {
-    let mut file = File::web(place, 4);
-    file.services = file.services.into_iter().map(|service| Service { pace: PACE, ..service }).collect();
+fn file(place: &Place, mode: Mode) -> File {
+    let mut file = File::web(place, BACKENDS);
+    file.services =
+        file.services.into_iter().map(|service| Service { mode, pace: PACE, ..service }).collect();
     file
 }
 
-fn restart() -> Result<()> {
+async fn up(test: &str, mode: Mode) -> Result<Stand> {
+    let stand = network(test, mode).await?;
+    (1..=BACKENDS + 1).try_for_each(|n| servers::start_web(stand.place(), Host::Backend(n)))?;
+    stand.write(&file(stand.place(), mode))?;
+    stand.start().await?;
+    stand.all_up().await?;
+    Ok(stand)
+}
+
+fn restart(mode: Mode) -> Result<()> {
     block_on(async {
-        let stand = Stand::up("ba-restart-", file).await?;
+        let stand = up("restart", mode).await?;
         let mut sessions = in_every_state(&stand, if lab::long() { 200 } else { 24 }).await?;
         let before = Books::of(&stand).await?;
         let told = log(&stand)?.len();
@@ -154,9 +168,9 @@ fn log(stand: &Stand) -> Result<String> {
 }
 
 /// `rise` counts after a `down` only.
-fn first_good_check() -> Result<()> {
+fn first_good_check(mode: Mode) -> Result<()> {
     block_on(async {
-        let stand = Stand::up("ba-first-", file).await?;
+        let stand = up("first", mode).await?;
         let added = Host::Backend(5);
         let (v4, v6) = (added.v4().to_string(), added.v6().to_string());
         stand.balancer.run(&["backend", "add", "web", "backend-5", &v4, &v6]).await?;

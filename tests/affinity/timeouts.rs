@@ -3,18 +3,22 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{fixture::clients, node::lines::Over};
+use lab::{
+    fixture::{clients, mode::Mode},
+    node::lines::Over,
+};
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    crowd::{CALM, VICTIM, number, sessions_on, stand},
+    crowd::{CALM, VICTIM, hears_the_end, number, sessions_on, stand},
+    each::{EachMode, in_each_mode},
     labs::block_on,
     stand::{Stand, refused, until},
     trials::Test,
 };
 
+pub(crate) const IN_EACH_MODE: &[EachMode] = &[in_each_mode!("timeouts", reset)];
 pub(crate) const TESTS: &[Test] = &[
-    ("timeouts", reset),
     ("a_flow_that_was_forgotten_goes_on_at_its_clients_pin", forget),
     ("an_idle_timeout_that_is_not_longer_than_the_heartbeat_is_refused", heartbeat),
 ];
@@ -32,9 +36,9 @@ async fn run_out(stand: &Stand) -> Result<()> {
     anyhow::bail!("the flows do not run out")
 }
 
-fn reset() -> Result<()> {
+fn reset(mode: Mode) -> Result<()> {
     block_on(async {
-        let stand = stand("ba-expire-", "on_expire = \"reset\"", SHORT).await?;
+        let stand = stand("expire", mode, "on_expire = \"reset\"", SHORT).await?;
         let sessions = sessions_on(&stand, VICTIM, 0..CLIENTS).await?;
         for client in sessions {
             let (source, over, _) =
@@ -42,14 +46,14 @@ fn reset() -> Result<()> {
             ensure!(over == Over::Failed(std::io::ErrorKind::ConnectionReset), "{source}: {over:?}");
         }
         ensure!(number(&stand, VICTIM, "resets").await? == u64::from(CLIENTS), "resets");
-        println!("timeouts: {CLIENTS} silent clients, all reset");
-        Ok(())
+        println!("timeouts, {}: {CLIENTS} silent clients, all reset", mode.name());
+        hears_the_end(&stand, mode, VICTIM).await
     })
 }
 
 fn forget() -> Result<()> {
     block_on(async {
-        let stand = stand("ba-forget-", "", SHORT).await?;
+        let stand = stand("forget", Mode::L2dsr, "", SHORT).await?;
         let mut sessions = sessions_on(&stand, VICTIM, 0..CLIENTS).await?;
         run_out(&stand).await?;
         let failed = clients::exchange_all(&mut sessions, CALM).await;
@@ -62,7 +66,7 @@ fn forget() -> Result<()> {
 
 fn heartbeat() -> Result<()> {
     block_on(async {
-        let stand = stand("ba-beat-", "", SHORT).await?;
+        let stand = stand("beat", Mode::L2dsr, "", SHORT).await?;
         let path = stand.place().config();
         let text = std::fs::read_to_string(&path)?;
         std::fs::write(&path, text.replacen("[[service]]", "[[service]]\nheartbeat = \"30s\"", 1))?;

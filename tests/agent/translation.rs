@@ -1,7 +1,10 @@
 //! Mode `nat`: both ways through the balancer, to another port, and through a restart of the agent.
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{fixture::scrape::scrape, topology::Host};
+use lab::{
+    fixture::{mode::Mode, scrape::scrape},
+    topology::Host,
+};
 
 use crate::{
     Test,
@@ -23,7 +26,7 @@ const PORT: u16 = 443;
 fn translated(file: File) -> String {
     let mut file = file;
     file.services[0].front = format!("{PORT}/tcp");
-    file.services[0].keys = "mode = \"nat\"";
+    file.services[0].mode = Mode::Nat;
     let mut text = file.to_string();
     for backend in &file.services[0].backends {
         for address in &backend.addresses {

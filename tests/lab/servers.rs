@@ -69,7 +69,11 @@ fn start_node(place: &Place, backend: Host, role: &str, port: u16, own: &[IpAddr
     listens(place, backend, role, port)
 }
 
-fn start_web(place: &Place, backend: Host) -> Result<()> {
+/// Starts nginx.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_web(place: &Place, backend: Host) -> Result<()> {
     let config = place.dir().join(format!("{backend}.nginx.conf"));
     fs::write(&config, nginx_config(place, backend))?;
     let mut command = place.netns(backend).command("nginx");

@@ -6,6 +6,7 @@ use lab::{
         decap::Decap,
         echo::Echo,
         labs::block_on,
+        mode::{Mode, take_out},
         stand::{Stand, until},
     },
     lifecycle::Extent,
@@ -15,7 +16,7 @@ use lab::{
 
 use crate::{
     backend,
-    mode::{FIRST, Mode, SERVICES},
+    file::{self, FIRST, SERVICES},
     row::Row,
 };
 
@@ -63,7 +64,7 @@ impl Bench {
         let stand = Stand::make_in(prefix, shape, Extent::Network).await?;
         let hosts = (1..=FIRST + 1).map(Host::Backend);
         let servers = hosts.map(|host| serve(&stand, mode, backends, host)).collect::<Result<_>>()?;
-        stand.write(&mode.file(stand.place(), backends))?;
+        stand.write(&file::file(mode, stand.place(), backends))?;
         stand.start().await?;
         stand.all_up().await?;
         Ok(Self { stand, mode, shape, _servers: servers })
@@ -106,7 +107,7 @@ impl Bench {
     }
 
     async fn add(&self) -> Result<()> {
-        let backend = self.mode.backend(ADDED, self.shape.backends);
+        let backend = file::backend(self.mode, ADDED, self.shape.backends);
         for service in SERVICES {
             let places = backend.places();
             let words: Vec<_> = ["backend", "add", service, &backend.name]
@@ -146,7 +147,7 @@ fn serve(stand: &Stand, mode: Mode, backends: Backends, host: Host) -> Result<Ec
     if mode == Mode::Ipip {
         // Elsewhere the balancer's answers to packets that are too large must do.
         let mss = (backends == Backends::Segment).then_some(MSS);
-        backend::take_out(stand.place(), backends, host, mss)?;
+        take_out(stand.place(), backends, host, mss)?;
     }
     backend::serve(stand.place(), mode, backends, host)
 }

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use lab::{
     fixture::{
         labs,
+        mode::Mode,
         trials::{self, Test},
     },
     shape::Backends::{Routed, Segment, TwoSegments},
@@ -19,12 +20,10 @@ use lab::{
 
 mod backend;
 mod course;
-mod mode;
+mod file;
 mod narrow;
 mod results;
 mod row;
-
-use mode::Mode;
 
 /// Labs side by side: most of a test is waiting, and two cores are enough for two.
 const THREADS: usize = 2;

@@ -7,13 +7,13 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use lab::{
-    fixture::caller::Caller,
+    fixture::{caller::Caller, mode::Mode},
     paths::Place,
     topology::{CLIENT_HOSTS, client_v4, client_v6, vip_for},
 };
 
 use crate::{
-    mode::{Mode, PORT},
+    file::PORT,
     results::{COLUMNS, PROMISES},
 };
 

@@ -9,6 +9,7 @@ use lab::{
         decap::Decap,
         echo::Echo,
         loss::Loss,
+        mode::{Mode, take_out},
         stand::{Stand, until},
     },
     lifecycle::Extent,
@@ -19,7 +20,7 @@ use lab::{
 use super::{Narrow, network};
 use crate::{
     backend,
-    mode::{Mode, PORT, SERVICES},
+    file::{self, PORT, SERVICES},
 };
 
 /// What segments are bounded to, over both families and a tunnel's header.
@@ -53,10 +54,10 @@ impl Bench {
     /// Bounds segments, or does not any more.
     fn bound(&self, bounded: bool) -> Result<()> {
         let (place, backends) = (self.stand.place(), self.shape.backends);
-        let mut file = self.mode.file(place, backends);
+        let mut file = file::file(self.mode, place, backends);
         file.services.truncate(1);
         if bounded {
-            file.services[0].keys = self.mode.clamped();
+            file.services[0].keys = "mss_clamp = 1300";
         }
         self.stand.write(&file)?;
         match self.mode {
@@ -65,7 +66,7 @@ impl Bench {
                 if !bounded {
                     Decap::on(place, host).stop()?;
                 }
-                backend::take_out(place, backends, host, bounded.then(|| MSS.to_string()).as_deref())
+                take_out(place, backends, host, bounded.then(|| MSS.to_string()).as_deref())
             }),
             Mode::Nat | Mode::NatKeep => Ok(()),
         }
@@ -138,6 +139,6 @@ impl Bench {
 
     /// Whether what tells backends that their answers were too large comes by the balancer.
     pub(super) fn tells_backends(&self) -> bool {
-        self.mode.serves_the_service_address() && self.shape.has_router()
+        !self.mode.translates() && self.shape.has_router()
     }
 }

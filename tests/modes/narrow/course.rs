@@ -2,12 +2,11 @@
 
 use anyhow::{Context as _, Result, ensure};
 use lab::{
-    fixture::labs::block_on,
+    fixture::{labs::block_on, mode::Mode},
     shape::{Backends, MTU},
 };
 
 use super::{Narrow, RESULTS, bench::Bench};
-use crate::mode::Mode;
 
 /// Bytes of a transfer.
 const SLICE: usize = 3_000_000;

@@ -4,11 +4,11 @@
 //! Clients and backends know nothing of it: their own links are as wide as ever, and so is what they announce.
 
 use lab::{
-    fixture::trials::Test,
+    fixture::{mode::Mode, trials::Test},
     shape::Backends::{self, Routed, Segment, TwoSegments},
 };
 
-use crate::{mode::Mode, results::Results};
+use crate::results::Results;
 
 mod bench;
 mod course;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use lab::{
-    fixture::loss::Loss,
+    fixture::{loss::Loss, mode::Mode},
     network::SECOND_INTERFACE,
     paths::Place,
     shape::{Backends, FAR_V4, FAR_V4_BITS, FAR_V6, FAR_V6_BITS, MTU, ROUTER, Shape, v4, v6},
@@ -12,7 +12,7 @@ use lab::{
 };
 
 use super::Narrow;
-use crate::mode::{FIRST, Mode};
+use crate::file::FIRST;
 
 /// Bytes of the largest packet of a narrow way.
 const NARROW: u16 = 1400;
