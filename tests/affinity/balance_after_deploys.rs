@@ -3,18 +3,18 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use lab::topology::Host;
+use lab::{fixture::mode::Mode, topology::Host};
 
 use crate::{
     clients::address,
+    each::{EachMode, in_each_mode},
     fleet::{Fleet, SERVICE},
     labs::block_on,
     stand::until,
-    trials::Test,
     visitors::{Visit, Visitors},
 };
 
-pub(crate) const TESTS: &[Test] = &[("balance_after_deploys", balance)];
+pub(crate) const TESTS: &[EachMode] = &[in_each_mode!("balance_after_deploys", balance)];
 
 /// The backends, in the order of their deploys.
 const BACKENDS: u8 = 4;
@@ -25,9 +25,9 @@ const LEAD: Duration = Duration::from_millis(1500);
 /// From SIGTERM until its end.
 const GRACE: Duration = Duration::from_secs(4);
 
-fn balance() -> Result<()> {
+fn balance(mode: Mode) -> Result<()> {
     block_on(async {
-        let fleet = Fleet::up("ba-deploys-", BACKENDS, LEAD, GRACE).await?;
+        let fleet = Fleet::up("deploys", mode, BACKENDS, LEAD, GRACE).await?;
         let count = if lab::long() { 1000 } else { 200 };
         let sources: Vec<_> = (0..count).map(address).collect();
         // A tenth has sessions all along.

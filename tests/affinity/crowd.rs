@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use lab::{
     fixture::{
         clients::{self, Client},
+        decap::Decap,
         mode::{Mode, take_out},
     },
     lifecycle::Extent,
@@ -61,6 +62,16 @@ pub(crate) async fn network(test: &str, mode: Mode) -> Result<Stand> {
         Host::backends().try_for_each(|host| take_out(stand.place(), shape.backends, host, None))?;
     }
     Ok(stand)
+}
+
+/// So many packets at least came to a backend as the mode sends them: one that has the service address on `lo` would
+/// serve them without a tunnel just as well.
+pub(crate) fn by_its_way(stand: &Stand, mode: Mode, host: Host, packets: u64) -> Result<()> {
+    if mode == Mode::Ipip {
+        let unwrapped = Decap::on(stand.place(), host).packets("unwrapped")?;
+        ensure!(unwrapped >= packets, "{host} took {unwrapped} packets out of tunnels, not {packets}");
+    }
+    Ok(())
 }
 
 /// Waits until a backend has no connection of a client left. One that is translated it hears the end of, as its client

@@ -20,7 +20,7 @@ use lab::{
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    crowd::{CALM, LINES, VICTIM, number, sessions_on, stand},
+    crowd::{CALM, LINES, VICTIM, by_its_way, number, sessions_on, stand},
     each::{EachMode, in_each_mode},
     labs::block_on,
     stand::Stand,
@@ -225,6 +225,7 @@ async fn cut_off(
     let (victims, mut survivors) = before(&stand, &scale).await?;
     let (count, talking) = (victims.len() as u64, talking(victims.len()));
     ensure!(number(&stand, VICTIM, "flows").await? >= count, "not all sessions are tracked");
+    by_its_way(&stand, mode, VICTIM, count)?;
     stand.place().switch().ip(&format!("link set dev {VICTIM} down\n"))?;
     let silent = emitted(&stand)?;
     let some: Vec<_> =

@@ -8,19 +8,19 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use lab::{agent::AGENT, topology::Host};
+use lab::{agent::AGENT, fixture::mode::Mode, topology::Host};
 use tokio::time::sleep;
 
 use crate::{
     clients::address,
+    each::{EachMode, in_each_mode},
     fleet::Fleet,
     labs::block_on,
     stand::until,
-    trials::Test,
     visitors::{End, Visit, Visitors},
 };
 
-pub(crate) const TESTS: &[Test] = &[("draining_application", draining_application)];
+pub(crate) const TESTS: &[EachMode] = &[in_each_mode!("draining_application", draining_application)];
 
 /// Who leaves.
 const LEAVING: Host = Host::Backend(2);
@@ -29,9 +29,9 @@ const LEAD: Duration = Duration::from_millis(2500);
 /// From SIGTERM until its end.
 const GRACE: Duration = Duration::from_secs(7);
 
-fn draining_application() -> Result<()> {
+fn draining_application(mode: Mode) -> Result<()> {
     block_on(async {
-        let fleet = Fleet::up("ba-leave-", 3, LEAD, GRACE).await?;
+        let fleet = Fleet::up("leave", mode, 3, LEAD, GRACE).await?;
         let count = if lab::long() { 300 } else { 30 };
         let mut visitors = Visitors::none(fleet.place());
         let sources: Vec<_> = (0..2 * count).map(address).collect();

@@ -29,6 +29,8 @@ const SLICE: [&str; 4] = [
 /// Every mode in the long form, and where the command line asks for tests by name; otherwise `l2dsr` and the slice.
 pub(crate) fn of_this_run(tests: &[EachMode]) -> Vec<Test> {
     let all = lab::long() || trials::by_name();
+    let there = |name: &&str| tests.iter().flatten().any(|(other, _)| other == name);
+    assert!(SLICE.iter().all(there), "a test of the default run is not there: {SLICE:?}");
     let in_slice = |(name, _): &Test| all || SLICE.contains(name);
     let of_one =
         |[plain, others @ ..]: EachMode| [plain].into_iter().chain(others.into_iter().filter(in_slice));

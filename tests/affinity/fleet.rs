@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use lab::{
+    fixture::mode::Mode,
     paths::Place,
     process::{self, Record},
     programs, servers,
@@ -13,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     clients,
+    crowd::network,
     file::{File, Service},
     stand::Stand,
 };
@@ -42,14 +44,20 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     /// Servers on the first `backends` backends, all up.
-    pub(crate) async fn up(prefix: &str, backends: u8, lead: Duration, grace: Duration) -> Result<Self> {
+    pub(crate) async fn up(
+        test: &str,
+        mode: Mode,
+        backends: u8,
+        lead: Duration,
+        grace: Duration,
+    ) -> Result<Self> {
         clients::more_descriptors(DESCRIPTORS)?;
-        let fleet = Self { stand: Stand::make(prefix).await?, lead, grace };
-        clients::make_room(fleet.place())?;
-        for backend in 1..=backends {
-            fleet.start(Host::Backend(backend))?;
+        let fleet = Self { stand: network(test, mode).await?, lead, grace };
+        for backend in (1..=backends).map(Host::Backend) {
+            servers::start_web(fleet.place(), backend)?;
+            fleet.start(backend)?;
         }
-        fleet.stand.write(&file(fleet.place(), backends))?;
+        fleet.stand.write(&file(fleet.place(), mode, backends))?;
         fleet.stand.start().await?;
         fleet.stand.all_up().await?;
         Ok(fleet)
@@ -92,9 +100,10 @@ impl Fleet {
     }
 }
 
-fn file(place: &Place, backends: u8) -> File {
+fn file(place: &Place, mode: Mode, backends: u8) -> File {
     let mut file = File { limits: SEED, ..File::web(place, backends) };
     file.services.push(Service {
+        mode,
         check: "kind = \"http\"\nport = 7081\npath = \"/health\"\ndrain_on = [503]",
         ..Service::new(SERVICE, PORT, "tcp", backends)
     });

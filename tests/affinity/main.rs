@@ -1,7 +1,8 @@
 //! What users of long-lived connections are promised, one promise a file, each with real sockets in a lab of its own.
 //!
 //! The default is a slice of each: fewer clients, shorter silence, and few of them in other modes than `l2dsr`.
-//! `BALANCER_LONG=1` runs the whole; where a part of a name is given, that runs in every mode. Without root they are counted as ignored, with the reason; `BALANCER_REQUIRE_PRIVILEGED=1` makes that a failure.
+//! `BALANCER_LONG=1` runs the whole; where a part of a name is given, it runs in every mode. Without root they are counted
+//! as ignored, with the reason; `BALANCER_REQUIRE_PRIVILEGED=1` makes that a failure.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -37,12 +38,12 @@ fn main() -> ExitCode {
         restart_is_not_an_event::TESTS,
         full::TESTS,
         timeouts::IN_EACH_MODE,
+        draining_application::TESTS,
+        balance_after_deploys::TESTS,
     ];
     let tests = [
         &each::of_this_run(&in_each_mode.concat()),
         timeouts::TESTS,
-        draining_application::TESTS,
-        balance_after_deploys::TESTS,
         health_by_the_datapath::TESTS,
         health_in_tunnels::TESTS,
     ];

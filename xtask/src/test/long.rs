@@ -30,7 +30,7 @@ const WORDS: &[Long] = &[
     Long { word: "soak", runs: SOAK },
 ];
 
-/// What users of long-lived connections are promised, with as many clients and as long a silence as it says.
+/// What users of long-lived connections are promised, in every mode, with as many clients and as long a silence as it says.
 const AFFINITY: &[Run] = &[Run { args: &["--test", "affinity"], env: &[LONG] }];
 
 /// Every mode, family, protocol and place of the backends, with many clients and 50 MB streams.
