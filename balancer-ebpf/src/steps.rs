@@ -80,11 +80,17 @@ impl Steps for Kernel {
     }
 
     #[inline(always)]
-    fn by_way<F: Family, P: Packet>(&self, packet: &mut P, decision: Decision, hop: NextHop) -> Verdict {
+    fn by_way<F: Family, P: Packet>(
+        &self,
+        packet: &mut P,
+        decision: Decision,
+        hop: NextHop,
+        ingress: NextHop,
+    ) -> Verdict {
         let (context, decision) = (context(packet), decision.bits());
         Verdict::from_bits(match F::IS_V4 {
-            true => by_way4(context, decision, hop.0),
-            false => by_way6(context, decision, hop.0),
+            true => by_way4(context, decision, hop.0, ingress.0),
+            false => by_way6(context, decision, hop.0, ingress.0),
         })
     }
 
@@ -220,13 +226,12 @@ impl Steps for Kernel {
         segment: &Segment<F::Address>,
         decision: Decision,
         entry: u32,
-        line: u16,
+        ingress: NextHop,
     ) -> Verdict {
         let (context, segment, decision) = (context(packet), core::ptr::from_ref(segment), decision.bits());
-        let line = u32::from(line);
         Verdict::from_bits(match F::IS_V4 {
-            true => forth4(context, segment.cast(), decision, entry, line),
-            false => forth6(context, segment.cast(), decision, entry, line),
+            true => forth4(context, segment.cast(), decision, entry, ingress.0),
+            false => forth6(context, segment.cast(), decision, entry, ingress.0),
         })
     }
 
@@ -241,11 +246,12 @@ impl Steps for Kernel {
         packet: &mut P,
         segment: &Segment<F::Address>,
         entry: u32,
+        ingress: NextHop,
     ) -> Verdict {
         let (context, segment) = (context(packet), core::ptr::from_ref(segment));
         Verdict::from_bits(match F::IS_V4 {
-            true => back4(context, segment.cast(), entry),
-            false => back6(context, segment.cast(), entry),
+            true => back4(context, segment.cast(), entry, ingress.0),
+            false => back6(context, segment.cast(), entry, ingress.0),
         })
     }
 

@@ -1,6 +1,6 @@
 //! Interfaces, by a hash of their index: the own MAC address that a frame must be for, and the root of the listeners.
 
-use super::{TableId, line::Line, listener::Root};
+use super::{TableId, backend::NextHop, line::Line, listener::Root};
 use crate::env::Env;
 
 /// Lines of the table; an interface stands at its index modulo this, or within [`PROBES`] lines behind.
@@ -24,6 +24,15 @@ pub struct Interface {
     pub mac: u64,
     /// Which half of the listeners is current.
     pub root: Root,
+}
+
+impl Interface {
+    /// Its line and its own MAC address, as a next hop has them: one register where both are handed on.
+    #[inline(always)]
+    #[must_use]
+    pub const fn end(self) -> NextHop {
+        NextHop(self.mac | (self.line as u64) << 48)
+    }
 }
 
 /// The interface with this index.

@@ -20,6 +20,7 @@ use crate::{
     },
     reason::Reason,
     table::{
+        backend::NextHop,
         bucket::{self, KeyOf, Place},
         key::Slots,
         line::Line,
@@ -86,13 +87,14 @@ pub fn entry_of<F: Family, E: Steps>(env: &E, segment: &Segment<F::Address>, roo
     number
 }
 
-/// Sends a backend's answer to the client that has this entry.
+/// Sends a backend's answer to the client that has this entry. `ingress` is the end that it came in by.
 #[inline(always)]
 pub fn back<F: Family, E: Env, P: Packet>(
     env: &E,
     packet: &mut P,
     segment: &Segment<F::Address>,
     number: u32,
+    ingress: NextHop,
 ) -> Verdict {
     let Some(entry) = F::entry(env, number) else { return forward::dropped(env, Reason::TableError) };
     let (_, port, listener) = F::owner(entry);
@@ -109,7 +111,7 @@ pub fn back<F: Family, E: Env, P: Packet>(
         return forward::dropped(env, Reason::TtlExpired);
     }
     let service = || F::narrow(listener.key().address);
-    match forward::egress(env, packet, hop) {
+    match forward::egress(env, ingress, hop) {
         Some((verdict, mac))
             if rewrite::<F, P>(packet, at, service, || F::owner(entry).0, (sport, port))
                 && packet.store_macs(hop.mac(), mac) =>

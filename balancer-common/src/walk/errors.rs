@@ -23,6 +23,7 @@ use crate::{
     reason::Reason,
     table::{
         backend::NextHop,
+        interface,
         key::Slots,
         listener::{self, ListenerKey},
         nat, origin, way,
@@ -211,7 +212,8 @@ fn leave<F: Family, E: Env, P: Packet>(env: &E, packet: &mut P, hop: NextHop, at
     if F::hops(packet, at.ip()) <= 1 {
         return forward::dropped(env, Reason::TtlExpired);
     }
-    match forward::egress(env, packet, hop) {
+    let ingress = interface::find(env, packet.ingress());
+    match ingress.and_then(|ingress| forward::egress(env, ingress.end(), hop)) {
         Some((verdict, own)) if packet.store_macs(hop.mac(), own) => verdict,
         _ => forward::dropped(env, Reason::TableError),
     }

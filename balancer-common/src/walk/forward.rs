@@ -48,7 +48,7 @@ pub fn send<F: Family, E: Steps, P: Packet>(
         return dropped(env, Reason::NoNeighbour);
     }
     if !hop.is_plain_at(ingress.line) {
-        let verdict = env.by_way::<F, P>(packet, decision, hop);
+        let verdict = env.by_way::<F, P>(packet, decision, hop, ingress.end());
         return told::<F, E, P>(env, packet, verdict);
     }
     let bytes = packet.length();
@@ -80,18 +80,19 @@ pub fn by_way<F: Family, E: Env, P: Packet>(
     packet: &mut P,
     decision: Decision,
     hop: NextHop,
+    ingress: NextHop,
 ) -> Verdict {
     let Some(way) = way::find(env, decision.backend(), F::IS_V4) else {
         return dropped(env, Reason::TableError);
     };
     // A packet that is to be translated does not come here.
     if hop.mode() != Mode::Ipip as u8 {
-        return over::<F, E, P>(env, packet, decision, hop, way.facts().mtu());
+        return over::<F, E, P>(env, packet, decision, (ingress, hop), way.facts().mtu());
     }
     if way.hop().mac() == 0 {
         return dropped(env, Reason::NoNeighbour);
     }
-    tunnel::wrap::<F, E, P>(env, packet, decision, way)
+    tunnel::wrap::<F, E, P>(env, packet, decision, way, ingress)
 }
 
 /// Sends a packet out of another interface, where an IP packet may have so many bytes (0: not known).
@@ -100,7 +101,7 @@ fn over<F: Family, E: Env, P: Packet>(
     env: &E,
     packet: &mut P,
     decision: Decision,
-    hop: NextHop,
+    (ingress, hop): (NextHop, NextHop),
     mtu: u16,
 ) -> Verdict {
     let bytes = packet.length();
@@ -110,7 +111,7 @@ fn over<F: Family, E: Env, P: Packet>(
             return Verdict::too_big(u32::from(mtu));
         }
     }
-    match egress(env, packet, hop) {
+    match egress(env, ingress, hop) {
         Some((verdict, own)) if packet.store_macs(hop.mac(), own) => {
             env.forwarded(decision.backend(), decision.reason_index(), bytes);
             verdict
@@ -119,12 +120,15 @@ fn over<F: Family, E: Env, P: Packet>(
     }
 }
 
-/// How a frame leaves for a next hop, and the MAC address of the interface that it leaves by.
+/// How a frame leaves for a next hop, and the MAC address of the interface that it leaves by. `ingress` is the
+/// [end](Interface::end) that it came in by.
 #[inline(always)]
-pub(super) fn egress<E: Env, P: Packet>(env: &E, packet: &P, hop: NextHop) -> Option<(Verdict, u64)> {
+pub(super) fn egress<E: Env>(env: &E, ingress: NextHop, hop: NextHop) -> Option<(Verdict, u64)> {
+    if hop.interface() == ingress.interface() {
+        return Some((Verdict::TX, ingress.mac()));
+    }
     match interface::at(env, hop.interface())? {
         (0, _) => None,
-        (index, mac) if index == packet.ingress() => Some((Verdict::TX, mac)),
         (index, mac) => Some((Verdict::redirect(index), mac)),
     }
 }

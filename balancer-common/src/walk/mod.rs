@@ -115,11 +115,11 @@ fn segment<F: Family, E: Steps, P: Packet>(
     };
     match route::<F, E>(env, ingress.root, &segment) {
         Route::Settled(decision, hop, entry) if hop.mode() == Mode::Nat as u8 => {
-            translated::<F, E, P>(env, packet, ingress.line, &segment, decision, entry)
+            translated::<F, E, P>(env, packet, ingress, &segment, decision, entry)
         }
         Route::Settled(decision, hop, _) => forward::send::<F, E, P>(env, packet, ingress, decision, hop),
         Route::Decided(Decision::PASS) if ingress.root.origins() => {
-            answer::<F, E, P>(env, packet, ingress.root, &segment)
+            answer::<F, E, P>(env, packet, ingress, &segment)
         }
         Route::Decided(decision) if decision.answered() => refuse::<F, E, P>(env, packet, &segment, decision),
         Route::Decided(decision) if decision.backend() == 0 => {
@@ -132,7 +132,7 @@ fn segment<F: Family, E: Steps, P: Packet>(
             let hop = backend::next_hop(env, decision.backend());
             if hop.mode() == Mode::Nat as u8 {
                 let entry = env.entry_of::<F>(&segment, decision.backend());
-                return translated::<F, E, P>(env, packet, ingress.line, &segment, decision, entry);
+                return translated::<F, E, P>(env, packet, ingress, &segment, decision, entry);
             }
             forward::send::<F, E, P>(env, packet, ingress, decision, hop)
         }
@@ -144,13 +144,13 @@ fn segment<F: Family, E: Steps, P: Packet>(
 fn translated<F: Family, E: Steps, P: Packet>(
     env: &E,
     packet: &mut P,
-    line: u16,
+    ingress: Interface,
     segment: &Segment<F::Address>,
     decision: Decision,
     entry: u32,
 ) -> Verdict {
     if entry != nat::NONE {
-        let verdict = env.forth::<F, P>(packet, segment, decision, entry, line);
+        let verdict = env.forth::<F, P>(packet, segment, decision, entry, ingress.end());
         return forward::told::<F, E, P>(env, packet, verdict);
     }
     if segment.flags.any(TcpFlags::RST) {
@@ -164,10 +164,10 @@ fn translated<F: Family, E: Steps, P: Packet>(
 fn answer<F: Family, E: Steps, P: Packet>(
     env: &E,
     packet: &mut P,
-    root: Root,
+    ingress: Interface,
     segment: &Segment<F::Address>,
 ) -> Verdict {
-    match env.answer_of::<F>(segment, root) {
+    match env.answer_of::<F>(segment, ingress.root) {
         back::answer::NONE => Verdict::PASS,
         back::answer::STRAY => forward::dropped(env, Reason::NatStray),
         back::answer::REFUSE => {
@@ -178,7 +178,7 @@ fn answer<F: Family, E: Steps, P: Packet>(
             if segment.flags.any(TcpFlags::SYN) {
                 env.clamp_answer::<F, P>(packet, segment);
             }
-            env.back::<F, P>(packet, segment, entry)
+            env.back::<F, P>(packet, segment, entry, ingress.end())
         }
     }
 }

@@ -55,8 +55,14 @@ pub trait Steps: Env + Sized {
     }
 
     /// Sends a packet on that needs more than other MAC addresses: see [`forward::by_way`].
-    fn by_way<F: Family, P: Packet>(&self, packet: &mut P, decision: Decision, hop: NextHop) -> Verdict {
-        forward::by_way::<F, Self, P>(self, packet, decision, hop)
+    fn by_way<F: Family, P: Packet>(
+        &self,
+        packet: &mut P,
+        decision: Decision,
+        hop: NextHop,
+        ingress: NextHop,
+    ) -> Verdict {
+        forward::by_way::<F, Self, P>(self, packet, decision, hop, ingress)
     }
 
     /// A packet that no flow knows: see [`embryonic::decide`].
@@ -172,9 +178,9 @@ pub trait Steps: Env + Sized {
         segment: &Segment<F::Address>,
         decision: Decision,
         entry: u32,
-        line: u16,
+        ingress: NextHop,
     ) -> Verdict {
-        translate::forth::<F, Self, P>(self, packet, segment, decision, entry, line)
+        translate::forth::<F, Self, P>(self, packet, segment, decision, entry, ingress)
     }
 
     /// The entry of a backend's answer: see [`back::entry_of`].
@@ -188,8 +194,9 @@ pub trait Steps: Env + Sized {
         packet: &mut P,
         segment: &Segment<F::Address>,
         entry: u32,
+        ingress: NextHop,
     ) -> Verdict {
-        back::back::<F, Self, P>(self, packet, segment, entry)
+        back::back::<F, Self, P>(self, packet, segment, entry, ingress)
     }
 
     /// Bounds the segment size that a SYN announces: see [`clamp::clamp`].

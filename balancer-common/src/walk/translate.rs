@@ -108,10 +108,10 @@ pub fn entry_of<F: Family, E: Env>(env: &E, segment: &Segment<F::Address>, backe
     }
 }
 
-/// Where the client's packets come from, for the way back: `line` is their interface's.
+/// Where the client's packets come from, for the way back.
 #[inline(always)]
-fn last_hop<P: Packet>(packet: &P, line: u16) -> NextHop {
-    link::source(packet).map_or(NextHop(0), |mac| NextHop(mac | u64::from(line) << 48))
+fn last_hop<P: Packet>(packet: &P, ingress: NextHop) -> NextHop {
+    link::source(packet).map_or(NextHop(0), |mac| NextHop(mac | u64::from(ingress.interface()) << 48))
 }
 
 /// The source address with this number.
@@ -135,8 +135,8 @@ pub(super) fn destination<F: Family, L: Line>(way: WayLine<'_, L>) -> F::Address
     F::of_words([way.destination(0), way.destination(1), way.destination(2), way.destination(3)])
 }
 
-/// Sends a packet on to its backend, translated by the entry of its connection. `line` is that of the interface that it
-/// came in by.
+/// Sends a packet on to its backend, translated by the entry of its connection. `ingress` is the end
+/// that it came in by.
 #[inline(always)]
 pub fn forth<F: Family, E: Env, P: Packet>(
     env: &E,
@@ -144,10 +144,10 @@ pub fn forth<F: Family, E: Env, P: Packet>(
     segment: &Segment<F::Address>,
     decision: Decision,
     number: u32,
-    line: u16,
+    ingress: NextHop,
 ) -> Verdict {
     // First of all: behind checks of what stands further on, the compiler finds this one's superfluous.
-    let from = last_hop(packet, line);
+    let from = last_hop(packet, ingress);
     let (Some(way), Some(entry)) = (way::find(env, decision.backend(), F::IS_V4), F::entry(env, number))
     else {
         return forward::dropped(env, Reason::TableError);
@@ -178,7 +178,7 @@ pub fn forth<F: Family, E: Env, P: Packet>(
     let sport = if facts.keep() { segment.sport } else { port };
     let dport = if facts.port() == 0 { segment.dport } else { facts.port() };
     let bytes = packet.length();
-    match forward::egress(env, packet, hop) {
+    match forward::egress(env, ingress, hop) {
         Some((verdict, mac))
             if rewrite::<F, P>(packet, at, own, || destination::<F, _>(way), (sport, dport))
                 && packet.store_macs(hop.mac(), mac) =>

@@ -22,7 +22,7 @@ use crate::{
         link::{self, ETHERTYPE_IPV4, ETHERTYPE_IPV6},
     },
     reason::Reason,
-    table::{line::Line, way::WayLine},
+    table::{backend::NextHop, line::Line, way::WayLine},
 };
 
 /// Protocol number of IPv4 in IP.
@@ -112,6 +112,7 @@ pub fn wrap<F: Family, E: Env, P: Packet>(
     packet: &mut P,
     decision: Decision,
     way: WayLine<'_, E::Line>,
+    ingress: NextHop,
 ) -> Verdict {
     let bytes = packet.length();
     let Some(link) = link::parse(packet) else { return forward::dropped(env, Reason::TableError) };
@@ -124,7 +125,7 @@ pub fn wrap<F: Family, E: Env, P: Packet>(
     if facts.mtu() != 0 && inner.length + outer > u32::from(facts.mtu()) {
         return Verdict::too_big(u32::from(facts.mtu()) - outer);
     }
-    let Some((verdict, own)) = forward::egress(env, packet, way.hop()) else {
+    let Some((verdict, own)) = forward::egress(env, ingress, way.hop()) else {
         return forward::dropped(env, Reason::TableError);
     };
     let done = F::age(packet, link.next, ChecksumUpdate::none())

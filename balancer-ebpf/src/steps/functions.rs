@@ -117,9 +117,10 @@ macro_rules! others {
 
         #[unsafe(no_mangle)]
         #[inline(never)]
-        pub(super) extern "C" fn $way(context: *mut xdp_md, decision: u32, hop: u64) -> u32 {
+        pub(super) extern "C" fn $way(context: *mut xdp_md, decision: u32, hop: u64, ingress: u64) -> u32 {
+            let (hop, ingress) = (NextHop(hop), NextHop(ingress));
             let (frame, decision) = (&mut Frame::new(context), Decision::from_bits(decision));
-            forward::by_way::<$family, Kernel, Frame>(&Kernel, frame, decision, NextHop(hop)).bits()
+            forward::by_way::<$family, Kernel, Frame>(&Kernel, frame, decision, hop, ingress).bits()
         }
 
         #[unsafe(no_mangle)]
@@ -244,13 +245,20 @@ macro_rules! others {
             segment: *const Segment<$address>,
             decision: u32,
             entry: u32,
-            line: u32,
+            ingress: u64,
         ) -> u32 {
             // SAFETY: the caller's segment, on its stack.
             let Some(segment) = (unsafe { segment.as_ref() }) else { return Verdict::DROP.bits() };
             let (frame, decision) = (&mut Frame::new(context), Decision::from_bits(decision));
-            translate::forth::<$family, Kernel, Frame>(&Kernel, frame, segment, decision, entry, line as u16)
-                .bits()
+            translate::forth::<$family, Kernel, Frame>(
+                &Kernel,
+                frame,
+                segment,
+                decision,
+                entry,
+                NextHop(ingress),
+            )
+            .bits()
         }
 
         #[unsafe(no_mangle)]
@@ -268,10 +276,18 @@ macro_rules! others {
             context: *mut xdp_md,
             segment: *const Segment<$address>,
             entry: u32,
+            ingress: u64,
         ) -> u32 {
             // SAFETY: the caller's segment, on its stack.
             let Some(segment) = (unsafe { segment.as_ref() }) else { return Verdict::DROP.bits() };
-            back::back::<$family, Kernel, Frame>(&Kernel, &mut Frame::new(context), segment, entry).bits()
+            back::back::<$family, Kernel, Frame>(
+                &Kernel,
+                &mut Frame::new(context),
+                segment,
+                entry,
+                NextHop(ingress),
+            )
+            .bits()
         }
 
         #[unsafe(no_mangle)]
