@@ -5,12 +5,13 @@
 //! deliver them, nor does it know what to do with them elsewhere. So they are read from packet sockets, one a family, which
 //! see what XDP has passed before the stack looks at it; a filter in the kernel lets these messages through alone.
 
-use std::{
-    io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    time::Duration,
-};
+use std::{io, net::IpAddr, time::Duration};
 
+use balancer_common::walk::tunnel::{PROTO_IPIP, PROTO_IPV6};
+use etherparse::{
+    Icmpv4Type, Icmpv6Type, Ipv4HeaderSlice, Ipv6Header, Ipv6HeaderSlice, LaxNetSlice, LaxSlicedPacket,
+    TransportSlice, icmpv4::DestUnreachableHeader,
+};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use tokio::{net::UdpSocket, sync::mpsc, task::JoinSet, time};
 
@@ -22,13 +23,10 @@ const SNAP: usize = 128;
 /// Bytes that wait to be read.
 const BACKLOG: usize = 64 * 1024;
 
-/// Protocol numbers of IPv4 and IPv6 in IP.
-const TUNNELS: [u8; 2] = [4, 41];
+/// Protocol numbers of tunnelled packets.
+const TUNNELS: [u8; 2] = [PROTO_IPIP, PROTO_IPV6];
 const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
-/// Type and code.
-const FRAGMENTATION_NEEDED: [u8; 2] = [3, 4];
-const PACKET_TOO_BIG: [u8; 2] = [2, 0];
 
 /// A router's word on a packet of a tunnel. Anybody may have forged it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,60 +47,35 @@ impl TooBig {
     /// Out of an IP packet, or what has been kept of it.
     #[must_use]
     pub fn read(packet: &[u8]) -> Option<Self> {
-        match packet.first()? >> 4 {
-            4 => Self::read_v4(packet),
-            6 => Self::read_v6(packet),
+        let packet = LaxSlicedPacket::from_ip(packet).ok()?;
+        match (packet.net?, packet.transport?) {
+            (LaxNetSlice::Ipv4(ip), TransportSlice::Icmpv4(icmp)) => {
+                let Icmpv4Type::DestinationUnreachable(needed) = icmp.icmp_type() else { return None };
+                let DestUnreachableHeader::FragmentationNeeded { next_hop_mtu } = needed else { return None };
+                let quoted = Ipv4HeaderSlice::from_slice(icmp.payload()).ok()?;
+                TUNNELS.contains(&quoted.protocol().0).then(|| Self {
+                    router: ip.header().source_addr().into(),
+                    source: quoted.source_addr().into(),
+                    destination: quoted.destination_addr().into(),
+                    length: quoted.total_len().into(),
+                    mtu: next_hop_mtu.into(),
+                })
+            }
+            // Its outer headers have no extensions.
+            (LaxNetSlice::Ipv6(ip), TransportSlice::Icmpv6(icmp)) => {
+                let Icmpv6Type::PacketTooBig { mtu } = icmp.icmp_type() else { return None };
+                let quoted = Ipv6HeaderSlice::from_slice(icmp.payload()).ok()?;
+                TUNNELS.contains(&quoted.next_header().0).then(|| Self {
+                    router: ip.header().source_addr().into(),
+                    source: quoted.source_addr().into(),
+                    destination: quoted.destination_addr().into(),
+                    length: Ipv6Header::LEN as u32 + u32::from(quoted.payload_length()),
+                    mtu,
+                })
+            }
             _ => None,
         }
     }
-
-    fn read_v4(packet: &[u8]) -> Option<Self> {
-        let (header, icmp) = split_v4(packet)?;
-        let (message, quoted) = icmp.split_at_checked(8)?;
-        let (inner, _) = split_v4(quoted)?;
-        let fits = header[9] == ICMP && message[..2] == FRAGMENTATION_NEEDED && TUNNELS.contains(&inner[9]);
-        fits.then(|| Self {
-            router: v4(header, 12),
-            source: v4(inner, 12),
-            destination: v4(inner, 16),
-            length: be16(inner, 2),
-            mtu: be16(message, 6),
-        })
-    }
-
-    /// Extension headers are in neither: tunnels have none.
-    fn read_v6(packet: &[u8]) -> Option<Self> {
-        let (header, icmp) = packet.split_at_checked(40)?;
-        let (message, quoted) = icmp.split_at_checked(8)?;
-        let inner = quoted.get(..40).filter(|inner| inner[0] >> 4 == 6)?;
-        let fits = header[6] == ICMPV6 && message[..2] == PACKET_TOO_BIG && TUNNELS.contains(&inner[6]);
-        fits.then(|| Self {
-            router: v6(header, 8),
-            source: v6(inner, 8),
-            destination: v6(inner, 24),
-            length: 40 + be16(inner, 4),
-            mtu: be16(message, 4) << 16 | be16(message, 6),
-        })
-    }
-}
-
-/// An IPv4 header with its options, and what is behind it.
-fn split_v4(packet: &[u8]) -> Option<(&[u8], &[u8])> {
-    let first = *packet.first()?;
-    let length = usize::from(first & 0xf) * 4;
-    (first >> 4 == 4 && length >= 20).then(|| packet.split_at_checked(length))?
-}
-
-fn be16(bytes: &[u8], at: usize) -> u32 {
-    u32::from(bytes[at]) << 8 | u32::from(bytes[at + 1])
-}
-
-fn v4(header: &[u8], at: usize) -> IpAddr {
-    Ipv4Addr::from(std::array::from_fn(|n| header[at + n])).into()
-}
-
-fn v6(header: &[u8], at: usize) -> IpAddr {
-    Ipv6Addr::from(std::array::from_fn::<u8, 16, _>(|n| header[at + n])).into()
 }
 
 /// Listens for such messages, until it is dropped.
@@ -140,15 +113,19 @@ impl TooBigWatch {
 fn open(ethertype: i32, filter: &[[u32; 4]]) -> io::Result<UdpSocket> {
     let protocol = Protocol::from(i32::from((ethertype as u16).to_be()));
     let socket = Socket::new(Domain::PACKET, Type::DGRAM, Some(protocol))?;
-    let filter: Vec<_> = filter
-        .iter()
-        .map(|[code, yes, no, value]| SockFilter::new(*code as u16, *yes as u8, *no as u8, *value))
-        .collect();
-    socket.attach_filter(&filter)?;
+    attach(&socket, filter)?;
     socket.set_recv_buffer_size(BACKLOG)?;
     socket.set_nonblocking(true)?;
     // Tokio's socket for datagrams: nothing but recv(2) is asked of it, which is the same in every family.
     UdpSocket::from_std(socket.into())
+}
+
+fn attach(socket: &Socket, filter: &[[u32; 4]]) -> io::Result<()> {
+    let filter: Vec<_> = filter
+        .iter()
+        .map(|[code, yes, no, value]| SockFilter::new(*code as u16, *yes as u8, *no as u8, *value))
+        .collect();
+    socket.attach_filter(&filter)
 }
 
 async fn listen(socket: &UdpSocket, events: &mpsc::Sender<TooBig>) -> io::Result<()> {
