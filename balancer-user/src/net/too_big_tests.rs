@@ -52,7 +52,7 @@ fn passed(filter: &[[u32; 4]], packets: &[Vec<u8>]) -> Vec<bool> {
         let _sent = sender.send(packet);
         receiver.recv(&mut buffer).is_ok()
     };
-    packets.iter().map(|packet| passes(packet)).collect()
+    packets.iter().map(&mut passes).collect()
 }
 
 #[test]
