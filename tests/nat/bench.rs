@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use lab::{
     fixture::{
         file::{Backend, File, Service},
+        mode::Mode,
         stand::Stand,
     },
     lifecycle::Extent,
@@ -123,7 +124,7 @@ fn answered(page: &str, v6: bool) -> Result<Host> {
 fn service(program: Program) -> Service {
     let backends = backends().map(|host| Backend { port: Some(program.own_port()), ..Backend::new(host) });
     Service {
-        keys: "mode = \"nat\"",
+        mode: Mode::Nat,
         backends: backends.collect(),
         ..Service::new(program.service(), program.port(), "tcp", 0)
     }

@@ -17,6 +17,7 @@ use lab::{
         echo::Echo,
         file::{Backend, File, Service},
         labs::block_on,
+        mode::Mode,
         stand::{Stand, outcome, refused, until},
         trials::Test,
     },
@@ -90,7 +91,7 @@ fn service(name: &'static str) -> Service {
         ..Backend::new(container)
     };
     Service {
-        keys: "mode = \"nat\"",
+        mode: Mode::Nat,
         backends: wiring::containers().map(backend).into(),
         ..Service::new(name, PORT, name, 0)
     }

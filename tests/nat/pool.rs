@@ -17,6 +17,7 @@ use lab::{
     fixture::{
         file::{Backend, File, Service},
         labs::block_on,
+        mode::Mode,
         stand::Stand,
         trials::Test,
     },
@@ -87,7 +88,7 @@ fn ports_are_used_again() -> Result<()> {
             families.push((own, Witness::start(&stand.place().netns(BACKEND), own, extents.pool)?));
         }
         let service = Service {
-            keys: "mode = \"nat\"",
+            mode: Mode::Nat,
             backends: vec![Backend { port: Some(OWN_PORT), ..Backend::new(BACKEND) }],
             ..Service::new("tcp", PORT, "tcp", 1)
         };
