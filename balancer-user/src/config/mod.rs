@@ -33,7 +33,7 @@ pub use self::{
     footprint::{Footprint, footprint},
     load::{Host, Loaded, load, parse, parse_on},
     model::*,
-    nat::{PoolShape, SPARE_BLOCKS, dimensions},
+    nat::{PoolShape, SPARE_BLOCKS, dimensions, sources_of},
     problem::{Fault, Problem, Problems, Severity},
     reference::reference,
     settings::{Setting, agent_settings, backend_settings, limit_settings, service_settings},

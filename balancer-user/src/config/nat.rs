@@ -31,11 +31,17 @@ pub struct PoolShape {
     pub keep_words: u16,
 }
 
+/// The source addresses of this family, if there are.
+#[must_use]
+pub fn sources_of(sources: &[IpNet], v4: bool) -> Option<IpNet> {
+    sources.iter().find(|net| matches!(net, IpNet::V4(_)) == v4).copied()
+}
+
 impl PoolShape {
     /// The shape for v4 or v6 clients.
     #[must_use]
     pub fn of(agent: &Agent, limits: &Limits, v4: bool) -> Self {
-        let sources = agent.sources.iter().find(|net| matches!(net, IpNet::V4(_)) == v4).copied();
+        let sources = sources_of(&agent.sources, v4);
         Self {
             sources,
             first: limits.nat_ports.first,

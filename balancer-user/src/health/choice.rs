@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, net::IpAddr};
 use ipnet::IpNet;
 
 use crate::{
-    config::model::{Endpoint, HealthKind, Listen, Mode, Proto, Service, Via},
+    config::{
+        model::{Endpoint, HealthKind, Listen, Mode, Proto, Service, Via},
+        sources_of,
+    },
     dataplane::Probes,
     health::way::Tunnel,
 };
@@ -26,7 +29,7 @@ pub struct Ways {
 impl Ways {
     /// The tunnel in which a service of this mode sends clients of the family of its address.
     pub(super) fn tunnel(&self, mode: Mode, service: IpAddr) -> Option<Tunnel> {
-        let sources = self.sources.iter().find(|net| same_family(net.addr(), service)).copied();
+        let sources = sources_of(&self.sources, service.is_ipv4());
         (mode == Mode::Ipip).then_some(Tunnel { sources })
     }
 }

@@ -6,7 +6,7 @@ use balancer_common::state::Mode;
 
 use super::{Control, Member, member::Stage};
 use crate::{
-    config::PoolShape,
+    config::sources_of,
     net::{neighbour::Neighbour, too_big::TooBig},
 };
 
@@ -57,7 +57,7 @@ impl Control {
 
     /// Whether tunnels to an address that is reached so may come from `source`.
     fn is_own(&self, source: IpAddr, neighbour: &Neighbour) -> bool {
-        match PoolShape::of(&self.config.agent, &self.config.limits, source.is_ipv4()).sources {
+        match sources_of(&self.config.agent.sources, source.is_ipv4()) {
             Some(sources) => sources.contains(&source),
             None => neighbour.source == Some(source),
         }
