@@ -4,7 +4,8 @@ use super::{
     bucket::KeyOf,
     insert::Evict,
     listener::{self, Listener, TimeoutTicks},
-    nat, pin, ports,
+    nat::{self, Entry},
+    pin, ports,
     words::{FlowState, FlowWord},
 };
 use crate::{
@@ -65,10 +66,8 @@ pub fn release_pin<F: Family, E: Env>(env: &E, key: &KeyOf<F::Flows>) {
 /// A flow's slot is free, or another's: gives its port back, if it had one. `hint` is what stood beside it.
 #[inline(always)]
 pub fn freed<F: Family, E: Env>(env: &E, key: &KeyOf<F::Flows>, hint: u32) {
-    if is_translated::<F, E>(env, key, hint) {
-        if let Some(entry) = F::entry(env, hint) {
-            entry.set_unheard();
-        }
+    if let Some(entry) = entry_of::<F, E>(env, key, hint) {
+        entry.set_unheard();
         ports::give_back(env, F::PORTS, hint);
     }
 }
@@ -76,17 +75,20 @@ pub fn freed<F: Family, E: Env>(env: &E, key: &KeyOf<F::Flows>, hint: u32) {
 /// What a backend says to this flow is to be looked at, as something has happened to it. `hint` is what stands beside it.
 #[inline(always)]
 pub fn unheard<F: Family, E: Env>(env: &E, key: &KeyOf<F::Flows>, hint: u32) {
-    if is_translated::<F, E>(env, key, hint)
-        && let Some(entry) = F::entry(env, hint)
-    {
+    if let Some(entry) = entry_of::<F, E>(env, key, hint) {
         entry.set_unheard();
     }
 }
 
-/// Whether what stands beside a flow is the number of its entry.
+/// The entry of a flow, if it is translated: what stands beside it is the number then.
 #[inline(always)]
-fn is_translated<F: Family, E: Env>(env: &E, key: &KeyOf<F::Flows>, hint: u32) -> bool {
-    hint != nat::NONE && listener::by_number(env, F::listener_of(key)).is_some_and(|listener| listener.nat())
+fn entry_of<'a, F: Family, E: Env>(
+    env: &'a E,
+    key: &KeyOf<F::Flows>,
+    hint: u32,
+) -> Option<Entry<'a, E::Line>> {
+    let listener = listener::by_number(env, F::listener_of(key))?;
+    if hint != nat::NONE && listener.nat() { F::entry(env, hint) } else { None }
 }
 
 /// Takes slots of flows that have run out, and those of listeners that are no more.

@@ -106,8 +106,8 @@ fn over<F: Family, E: Env, P: Packet>(
 ) -> Verdict {
     let bytes = packet.length();
     if mtu != 0 {
-        let length = link::parse(packet).and_then(|link| F::inner(packet, link.next));
-        if length.is_none_or(|inner| inner.length > u32::from(mtu)) {
+        let size = link::parse(packet).and_then(|link| F::size(packet, link.next));
+        if size.is_none_or(|size| size > u32::from(mtu)) {
             return Verdict::too_big(u32::from(mtu));
         }
     }
