@@ -18,7 +18,7 @@ use crate::{
         line::Line,
         listener::{WideAddress, wide4},
     },
-    walk::tunnel::{PROTO_IPIP, PROTO_IPV6},
+    walk::tunnel::outer::{PROTO_IPIP, PROTO_IPV6},
 };
 use rules::Rules;
 

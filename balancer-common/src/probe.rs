@@ -5,8 +5,6 @@
 //! each check that runs says what belongs where; the agent writes it before the first segment leaves. One that goes through
 //! a tunnel has a second line, which says where the tunnel begins.
 
-pub mod outer;
-
 /// Mark of the sockets of these checks (`SO_MARK`).
 pub const MARK: u32 = 0xba10_0000;
 

@@ -22,9 +22,12 @@ use aya_ebpf::{
     programs::TcContext,
 };
 use balancer_common::{
-    probe::{self, Passage, outer},
+    probe::{self, Passage},
     table::line::Line,
-    walk::tunnel::{PROTO_IPIP, PROTO_IPV6},
+    walk::tunnel::{
+        Inner,
+        outer::{self, PROTO_IPIP, PROTO_IPV6},
+    },
 };
 use world::KernelLine;
 
@@ -113,7 +116,7 @@ fn send<const IS_V6: bool>(skb: *mut __sk_buff) -> Option<bool> {
     let port = segment.u16(fields.tcp);
     let line = line_of(port, IS_V6)?;
     let tunnelled = line.load(probe::WORD_KEY) & probe::TUNNELLED != 0;
-    let class = segment.class(IS_V6);
+    let tos = segment.class(IS_V6);
     let destination = segment.address(fields.destination, IS_V6);
     let (service, backend) = (address(line, probe::WORD_SERVICE), address(line, probe::WORD_BACKEND));
     // Below an interface that has the programs too.
@@ -131,29 +134,31 @@ fn send<const IS_V6: bool>(skb: *mut __sk_buff) -> Option<bool> {
         return Some(put);
     }
     let second = world::line(&maps::PROBES, probe::second_line_of(port))?;
-    Some(wrap::<IS_V6>(skb, address(second, probe::WORD_TUNNEL), backend, class))
+    Some(wrap::<IS_V6>(skb, address(second, probe::WORD_TUNNEL), backend, tos))
 }
 
 /// Puts an outer header in front.
 #[inline(always)]
-fn wrap<const IS_V6: bool>(skb: *mut __sk_buff, source: [u32; 4], destination: [u32; 4], class: u8) -> bool {
-    let length = outer::length(IS_V6);
+fn wrap<const IS_V6: bool>(skb: *mut __sk_buff, source: [u32; 4], destination: [u32; 4], tos: u8) -> bool {
+    let added = outer::length(IS_V6);
     let flags = if IS_V6 { BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 } else { BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 };
     // SAFETY: the context is valid, and this field is readable.
-    let inner = unsafe { (*skb).len } as usize - ETHERNET;
+    let length = unsafe { (*skb).len } - ETHERNET as u32;
+    // Not to be fragmented, as the kernel's own segments are not. The hops are the socket's.
+    let inner = Inner { length, tos, ttl: 0, id: None, spread: 0 };
     // SAFETY: the helper checks what it is given.
-    if unsafe { bpf_skb_adjust_room(skb, length as i32, BPF_ADJ_ROOM_MAC, flags.into()) } != 0 {
+    if unsafe { bpf_skb_adjust_room(skb, added as i32, BPF_ADJ_ROOM_MAC, flags.into()) } != 0 {
         return false;
     }
     let store = |header: *const core::ffi::c_void| {
-        // SAFETY: the helper checks the offset against the packet, and reads `length` bytes of what is on the stack.
-        unsafe { bpf_skb_store_bytes(skb, ETHERNET as u32, header, length, 0) == 0 }
+        // SAFETY: the helper checks the offset against the packet, and reads that many bytes of what is on the stack.
+        unsafe { bpf_skb_store_bytes(skb, ETHERNET as u32, header, added, 0) == 0 }
     };
     if IS_V6 {
-        let header = outer::header6(source, destination, class, inner as u16);
+        let header = outer::header6(source, destination, false, &inner);
         store(header.as_ptr().cast())
     } else {
-        let header = outer::header4(source[0], destination[0], class, inner as u16);
+        let header = outer::header4(source[0], destination[0], true, &inner);
         store(header.as_ptr().cast())
     }
 }

@@ -7,8 +7,9 @@
 //! - Outer source: the hash of the flow in the bits that may be anything, so that a receiver's queues share the flows;
 //!   with IPv6 in the flow label too (RFC 6438).
 
+pub mod outer;
+
 use super::{
-    answer::EMPTY,
     decision::{Decision, Verdict},
     family::Family,
     forward,
@@ -25,10 +26,6 @@ use crate::{
     table::{backend::NextHop, line::Line, way::WayLine},
 };
 
-/// Protocol number of IPv4 in IP.
-pub const PROTO_IPIP: u8 = 4;
-/// Protocol number of IPv6 in IP.
-pub const PROTO_IPV6: u8 = 41;
 /// TTL and hop limit of the outer header (RFC 2003, 3.1; RFC 2473, 6.3).
 const TTL: u8 = 64;
 /// Don't fragment, in the IPv4 header's word of flags and fragment offset.
@@ -99,12 +96,6 @@ pub(super) fn inner6<P: Packet>(packet: &P, at: u32) -> Option<Inner> {
     })
 }
 
-/// Bytes of the outer header.
-#[inline(always)]
-const fn outer_length(v6: bool) -> u32 {
-    if v6 { 40 } else { 20 }
-}
-
 /// Wraps a packet and sends it on its way; [`Verdict::too_big`] if it does not fit.
 #[inline(always)]
 pub fn wrap<F: Family, E: Env, P: Packet>(
@@ -121,7 +112,7 @@ pub fn wrap<F: Family, E: Env, P: Packet>(
         return forward::dropped(env, Reason::TtlExpired);
     }
     let facts = way.facts();
-    let outer = outer_length(facts.v6());
+    let outer = outer::length(facts.v6());
     if facts.mtu() != 0 && inner.length + outer > u32::from(facts.mtu()) {
         return Verdict::too_big(u32::from(facts.mtu()) - outer);
     }
@@ -157,60 +148,23 @@ fn grow<P: Packet>(packet: &mut P, bytes: u32, next: u32, outer: u32, v6: bool) 
         && packet.store_u16(next - 2, ethertype.to_be())
 }
 
-/// Two numbers of 16 bits in network order, in memory order.
-#[inline(always)]
-const fn pair(first: u16, second: u16) -> u32 {
-    let ([a, b], [c, d]) = (first.to_be_bytes(), second.to_be_bytes());
-    u32::from_ne_bytes([a, b, c, d])
-}
-
-#[inline(always)]
-const fn protocol<F: Family>() -> u8 {
-    if F::IS_V4 { PROTO_IPIP } else { PROTO_IPV6 }
-}
-
-/// The outer IPv4 header.
+/// The outer IPv4 header, from one of the way's sources.
 #[inline(always)]
 fn header4<F: Family, L: Line>(way: WayLine<'_, L>, inner: &Inner) -> [u32; 5] {
-    let mask = (1u32 << (way.facts().host_bits() & 31)) - 1;
-    let source = way.source(0) | (inner.spread & mask).to_be();
-    let destination = way.destination(0);
-    let first = pair(0x4500 | inner.tos as u16, (inner.length + outer_length(false)) as u16);
-    let fragments = match inner.id {
-        Some(id) => pair(id, 0),
-        None => pair(0, DONT_FRAGMENT),
-    };
-    let ttl = u16::from_be_bytes([TTL, protocol::<F>()]);
-    let sum = ChecksumUpdate::new(EMPTY)
-        .add_u32(first)
-        .add_u32(fragments)
-        .add_u16(ttl.to_be())
-        .add_u32(source)
-        .add_u32(destination)
-        .finish();
-    [first, fragments, pair(ttl, u16::from_be(sum)), source, destination]
+    outer::header4(way.source(0) | own_bits(way, inner), way.destination(0), F::IS_V4, inner)
 }
 
-/// The outer IPv6 header.
+/// The outer IPv6 header, from one of the way's sources.
 #[inline(always)]
 fn header6<F: Family, L: Line>(way: WayLine<'_, L>, inner: &Inner) -> [u32; 10] {
+    let source = [way.source(0), way.source(1), way.source(2), way.source(3) | own_bits(way, inner)];
+    let destination = [way.destination(0), way.destination(1), way.destination(2), way.destination(3)];
+    outer::header6(source, destination, F::IS_V4, inner)
+}
+
+/// What a flow has of the bits of a source that may be anything.
+#[inline(always)]
+fn own_bits<L: Line>(way: WayLine<'_, L>, inner: &Inner) -> u32 {
     let mask = (1u32 << (way.facts().host_bits() & 31)) - 1;
-    let label = inner.spread >> 12;
-    let first = (6 << 28 | (inner.tos as u32) << 20 | label).to_be();
-    let second = pair(inner.length as u16, u16::from_be_bytes([protocol::<F>(), TTL]));
-    let source = |word: usize| way.source(word);
-    let destination = |word: usize| way.destination(word);
-    let last = source(3) | (inner.spread & mask).to_be();
-    [
-        first,
-        second,
-        source(0),
-        source(1),
-        source(2),
-        last,
-        destination(0),
-        destination(1),
-        destination(2),
-        destination(3),
-    ]
+    (inner.spread & mask).to_be()
 }

@@ -6,12 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use balancer_common::walk::tunnel::outer;
+
 /// How long it is believed (RFC 1191, 6.3; RFC 8201, 4).
 const FOR: Duration = Duration::from_secs(600);
 /// Bytes that every host takes in one packet (RFC 791, 3.1; RFC 8200, 5).
 const LEAST: [u32; 2] = [576, 1280];
-/// Bytes of the outer header.
-const OUTER: [u32; 2] = [20, 40];
 
 /// The largest packets on the ways to tunnels' ends.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ struct Learnt {
 /// that a forged message can do is to bring it down to that.
 #[must_use]
 pub fn floor(to: IpAddr, v4: bool) -> u32 {
-    OUTER[usize::from(to.is_ipv6())] + LEAST[usize::from(!v4)]
+    outer::length(to.is_ipv6()) + LEAST[usize::from(!v4)]
 }
 
 impl PathMtus {

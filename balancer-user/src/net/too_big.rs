@@ -7,7 +7,7 @@
 
 use std::{io, net::IpAddr, time::Duration};
 
-use balancer_common::walk::tunnel::{PROTO_IPIP, PROTO_IPV6};
+use balancer_common::walk::tunnel::outer::{PROTO_IPIP, PROTO_IPV6};
 use etherparse::{
     Icmpv4Type, Icmpv6Type, Ipv4HeaderSlice, Ipv6Header, Ipv6HeaderSlice, LaxNetSlice, LaxSlicedPacket,
     TransportSlice, icmpv4::DestUnreachableHeader,
