@@ -68,11 +68,10 @@ impl ChecksumUpdate {
     #[inline(always)]
     #[must_use]
     pub const fn finish(self) -> u16 {
-        // 2^16 counts as one, and so does 2^32: whole words are added, and folded in the end.
-        let sum = (self.0 & 0xffff_ffff) + (self.0 >> 32);
-        let sum = (sum & 0xffff) + (sum >> 16);
-        let sum = (sum & 0xffff) + (sum >> 16);
-        let sum = (sum & 0xffff) + (sum >> 16);
+        // 2^16 counts as one, and so does 2^32: whole words are added, and folded in the end. A number and its halves
+        // exchanged make each half the sum of both, and the lower one's carry reaches the upper one.
+        let sum = (self.0.wrapping_add(self.0.rotate_left(32)) >> 32) as u32;
+        let sum = sum.wrapping_add(sum.rotate_left(16)) >> 16;
         !(sum as u16)
     }
 }
@@ -88,7 +87,29 @@ mod tests {
         !(((sum & 0xffff) + (sum >> 16)) as u16)
     }
 
+    /// Folded half by half, as it is written in RFC 1071.
+    fn folded(mut sum: u64) -> u16 {
+        while sum > 0xffff {
+            sum = (sum & 0xffff) + (sum >> 16);
+        }
+        !(sum as u16)
+    }
+
+    #[test]
+    fn sums_with_every_carry_are_folded() {
+        for sum in
+            [0, 1, 0xffff, 0x1_0000, 0xffff_ffff, 0x1_0000_0000, 0xffff_0000_ffff, u64::MAX - 1, u64::MAX]
+        {
+            assert_eq!(ChecksumUpdate::from_bits(sum).finish(), folded(sum), "{sum:#x}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn any_sum_is_folded(sum: u64) {
+            prop_assert_eq!(ChecksumUpdate::from_bits(sum).finish(), folded(sum));
+        }
+
         #[test]
         fn update_equals_the_full_sum(mut words: [u16; 10], a: u16, b: u32, i in 0usize..8) {
             // One fixed non-zero word: an all-zero sum has two representations.

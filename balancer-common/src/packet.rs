@@ -15,6 +15,10 @@ pub trait Packet {
     fn ingress(&self) -> u32;
     /// `N` bytes (at least two) at `at`, checked once against the end of the frame; `None` beyond it.
     fn view<const N: usize>(&self, at: u32) -> Option<Self::View<'_>>;
+    /// The same where views before it make the check superfluous in the compiler's eyes, and not in the verifier's.
+    fn view_anew<const N: usize>(&self, at: u32) -> Option<Self::View<'_>> {
+        self.view::<N>(at)
+    }
     /// Follows a chain of IPv6 extension headers: see [`ipv6::behind_extensions`].
     fn skip_extensions(&self, payload: IpPayload) -> Result<IpPayload, Refusal>
     where
@@ -31,6 +35,11 @@ pub trait Packet {
     fn resize(&mut self, length: u32) -> bool;
     /// Writes destination and source MAC address (low 48 bits, memory order); whether they fit.
     fn store_macs(&mut self, destination: u64, source: u64) -> bool;
+    /// Writes what stands before an inner packet: MAC addresses as [`Packet::store_macs`], an ethertype (memory order)
+    /// and the words of a header behind it; whether they fit.
+    fn store_front<const N: usize>(&mut self, macs: (u64, u64), ethertype: u16, header: &[u32; N]) -> bool {
+        self.store_macs(macs.0, macs.1) && self.store_u16(12, ethertype) && self.store_words(14, header)
+    }
 }
 
 /// Bytes that are known to lie within the frame. Offsets are from its first byte, and below its length: the caller's

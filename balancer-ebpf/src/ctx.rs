@@ -121,6 +121,11 @@ impl Packet for Frame {
     }
 
     #[inline(always)]
+    fn view_anew<const N: usize>(&self, at: u32) -> Option<Header> {
+        self.anew().at::<[u8; N]>(at).map(|bytes| Header(bytes.cast()))
+    }
+
+    #[inline(always)]
     fn skip_extensions(&self, payload: IpPayload) -> Result<IpPayload, Refusal> {
         steps::skip_extensions(self, payload)
     }
@@ -171,6 +176,34 @@ impl Packet for Frame {
         }
         true
     }
+
+    #[inline(always)]
+    fn store_front<const N: usize>(
+        &mut self,
+        (destination, source): (u64, u64),
+        ethertype: u16,
+        header: &[u32; N],
+    ) -> bool {
+        let Some(front) = self.anew().at::<Front<N>>(0) else { return false };
+        // SAFETY: `at` has checked that the whole front lies within the frame, which is writable.
+        unsafe {
+            front.cast::<u64>().write_unaligned(destination | source << 48);
+            front.byte_add(8).cast::<u32>().write_unaligned((source >> 16) as u32);
+            front.byte_add(12).cast::<u16>().write_unaligned(ethertype);
+            for (number, word) in header.iter().enumerate() {
+                front.byte_add(14 + 4 * number).cast::<u32>().write_unaligned(*word);
+            }
+        }
+        true
+    }
+}
+
+/// What stands before an inner packet.
+#[repr(C, packed)]
+struct Front<const N: usize> {
+    macs: [u8; 12],
+    ethertype: u16,
+    header: [u32; N],
 }
 
 /// A frame whose bounds are read anew at every access: for steps that go back and forth in it. There the compiler finds
@@ -200,7 +233,7 @@ impl Packet for WaryFrame {
 
     #[inline(always)]
     fn view<const N: usize>(&self, at: u32) -> Option<Header> {
-        Some(Header(self.0.anew().at::<[u8; N]>(at)?.cast()))
+        self.0.view_anew::<N>(at)
     }
 
     #[inline(always)]
@@ -226,5 +259,10 @@ impl Packet for WaryFrame {
     #[inline(always)]
     fn store_macs(&mut self, destination: u64, source: u64) -> bool {
         self.0.store_macs(destination, source)
+    }
+
+    #[inline(always)]
+    fn store_front<const N: usize>(&mut self, macs: (u64, u64), ethertype: u16, header: &[u32; N]) -> bool {
+        self.0.store_front(macs, ethertype, header)
     }
 }

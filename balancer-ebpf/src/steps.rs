@@ -83,14 +83,16 @@ impl Steps for Kernel {
     fn by_way<F: Family, P: Packet>(
         &self,
         packet: &mut P,
+        segment: Option<&Segment<F::Address>>,
         decision: Decision,
         hop: NextHop,
         ingress: NextHop,
     ) -> Verdict {
         let (context, decision) = (context(packet), decision.bits());
+        let segment = segment.map_or(core::ptr::null(), core::ptr::from_ref);
         Verdict::from_bits(match F::IS_V4 {
-            true => by_way4(context, decision, hop.0, ingress.0),
-            false => by_way6(context, decision, hop.0, ingress.0),
+            true => by_way4(context, segment.cast(), decision, hop.0, ingress.0),
+            false => by_way6(context, segment.cast(), decision, hop.0, ingress.0),
         })
     }
 

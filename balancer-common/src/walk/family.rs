@@ -164,8 +164,10 @@ pub trait Family: Copy + core::fmt::Debug {
     /// Gives the IP header at `at` the hops of an answer; whether it is there.
     fn renew<P: Packet>(packet: &mut P, at: u32) -> bool;
 
-    /// What an outer header needs to know of the packet whose IP header is at `at`.
-    fn inner<P: Packet>(packet: &P, at: u32) -> Option<Inner>;
+    /// What an outer header needs to know of the packet whose IP header is at `at`, of the flow with these ports.
+    fn inner<P: Packet>(packet: &P, at: u32, ports: u32) -> Option<Inner>;
+    /// Takes one off the TTL or hop limit (not 0) in the IP header at `at`, of which nothing else changes; whether it is there.
+    fn hop<P: Packet>(packet: &mut P, at: u32) -> bool;
     /// Takes one off the TTL or hop limit in the IP header at `at`, whose addresses have changed the sum so; whether it is
     /// there.
     fn age<P: Packet>(packet: &mut P, at: u32, addresses: ChecksumUpdate) -> bool;

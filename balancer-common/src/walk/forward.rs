@@ -9,7 +9,7 @@ use super::{
 use crate::{
     env::Env,
     packet::Packet,
-    parse::link,
+    parse::{link, transport::Segment},
     reason::Reason,
     state::Mode,
     table::{
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// Carries a decision out.
+/// Carries a decision out for a packet that is no segment.
 #[inline(always)]
 pub fn carry_out<F: Family, E: Steps, P: Packet>(
     env: &E,
@@ -32,14 +32,15 @@ pub fn carry_out<F: Family, E: Steps, P: Packet>(
         env.count_index(decision.reason_index());
         return Verdict::DROP;
     }
-    send::<F, E, P>(env, packet, ingress, decision, backend::next_hop(env, number))
+    send::<F, E, P>(env, packet, None, ingress, decision, backend::next_hop(env, number))
 }
 
-/// Sends a packet to a backend whose next hop is known already.
+/// Sends a packet, which holds `segment` if it holds one, to a backend whose next hop is known already.
 #[inline(always)]
 pub fn send<F: Family, E: Steps, P: Packet>(
     env: &E,
     packet: &mut P,
+    segment: Option<&Segment<F::Address>>,
     ingress: Interface,
     decision: Decision,
     hop: NextHop,
@@ -48,7 +49,7 @@ pub fn send<F: Family, E: Steps, P: Packet>(
         return dropped(env, Reason::NoNeighbour);
     }
     if !hop.is_plain_at(ingress.line) {
-        let verdict = env.by_way::<F, P>(packet, decision, hop, ingress.end());
+        let verdict = env.by_way::<F, P>(packet, segment, decision, hop, ingress.end());
         return told::<F, E, P>(env, packet, verdict);
     }
     let bytes = packet.length();
@@ -72,12 +73,13 @@ pub(super) fn told<F: Family, E: Steps, P: Packet>(env: &E, packet: &mut P, verd
     }
 }
 
-/// Sends a packet to a backend that is not reached by other MAC addresses alone: behind another interface, or in a
+/// Sends a packet, which holds `segment` if it holds one, to a backend that is not reached by other MAC addresses alone: behind another interface, or in a
 /// tunnel. [`Verdict::too_big`] if it does not fit there.
 #[inline(always)]
 pub fn by_way<F: Family, E: Env, P: Packet>(
     env: &E,
     packet: &mut P,
+    segment: Option<&Segment<F::Address>>,
     decision: Decision,
     hop: NextHop,
     ingress: NextHop,
@@ -85,14 +87,24 @@ pub fn by_way<F: Family, E: Env, P: Packet>(
     let Some(way) = way::find(env, decision.backend(), F::IS_V4) else {
         return dropped(env, Reason::TableError);
     };
+    let Some(at) = segment.map_or_else(|| behind_link(packet), |segment| Some(segment.ip.into())) else {
+        return dropped(env, Reason::TableError);
+    };
     // A packet that is to be translated does not come here.
     if hop.mode() != Mode::Ipip as u8 {
-        return over::<F, E, P>(env, packet, decision, (ingress, hop), way.facts().mtu());
+        return over::<F, E, P>(env, packet, decision, (ingress, hop), (at, way.facts().mtu()));
     }
     if way.hop().mac() == 0 {
         return dropped(env, Reason::NoNeighbour);
     }
-    tunnel::wrap::<F, E, P>(env, packet, decision, way, ingress)
+    let ports = segment.map_or(0, |segment| u32::from(segment.sport) | u32::from(segment.dport) << 16);
+    tunnel::wrap::<F, E, P>(env, packet, (at, ports), decision, way, ingress)
+}
+
+/// Where the IP header of a packet is.
+#[inline(always)]
+fn behind_link<P: Packet>(packet: &P) -> Option<u32> {
+    link::parse(packet).map(|link| link.next)
 }
 
 /// Sends a packet out of another interface, where an IP packet may have so many bytes (0: not known).
@@ -102,12 +114,11 @@ fn over<F: Family, E: Env, P: Packet>(
     packet: &mut P,
     decision: Decision,
     (ingress, hop): (NextHop, NextHop),
-    mtu: u16,
+    (at, mtu): (u32, u16),
 ) -> Verdict {
     let bytes = packet.length();
     if mtu != 0 {
-        let size = link::parse(packet).and_then(|link| F::size(packet, link.next));
-        if size.is_none_or(|size| size > u32::from(mtu)) {
+        if F::size(packet, at).is_none_or(|size| size > u32::from(mtu)) {
             return Verdict::too_big(u32::from(mtu));
         }
     }

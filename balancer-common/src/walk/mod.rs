@@ -117,7 +117,9 @@ fn segment<F: Family, E: Steps, P: Packet>(
         Route::Settled(decision, hop, entry) if hop.mode() == Mode::Nat as u8 => {
             translated::<F, E, P>(env, packet, ingress, &segment, decision, entry)
         }
-        Route::Settled(decision, hop, _) => forward::send::<F, E, P>(env, packet, ingress, decision, hop),
+        Route::Settled(decision, hop, _) => {
+            forward::send::<F, E, P>(env, packet, Some(&segment), ingress, decision, hop)
+        }
         Route::Decided(Decision::PASS) if ingress.root.origins() => {
             answer::<F, E, P>(env, packet, ingress, &segment)
         }
@@ -134,7 +136,7 @@ fn segment<F: Family, E: Steps, P: Packet>(
                 let entry = env.entry_of::<F>(&segment, decision.backend());
                 return translated::<F, E, P>(env, packet, ingress, &segment, decision, entry);
             }
-            forward::send::<F, E, P>(env, packet, ingress, decision, hop)
+            forward::send::<F, E, P>(env, packet, Some(&segment), ingress, decision, hop)
         }
     }
 }

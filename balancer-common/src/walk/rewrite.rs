@@ -109,6 +109,24 @@ pub(super) fn age4<P: Packet>(packet: &mut P, at: u32, addresses: ChecksumUpdate
     set_ttl(packet, at, ttl.wrapping_sub(1), addresses)
 }
 
+/// Takes one off the TTL of the IPv4 header at `at`, of which nothing else changes; whether it is there.
+#[inline(always)]
+pub(super) fn hop4<P: Packet>(packet: &mut P, at: u32) -> bool {
+    let Some(header) = packet.view::<20>(at) else { return false };
+    let word = with_one_less(header.u32(8));
+    packet.store_words(at + 8, &[word])
+}
+
+/// The word of an IPv4 header that holds TTL (not 0), protocol and sum, with a TTL of one less. The sum grows by what the
+/// upper byte of a number loses (RFC 1141); 0xffff, which no sum is, is passed over.
+#[inline(always)]
+const fn with_one_less(word: u32) -> u32 {
+    let [ttl, proto, c, d] = word.to_ne_bytes();
+    let sum = u16::from_ne_bytes([c, d]) as u32 + u16::from_ne_bytes([1, 0]) as u32;
+    let [c, d] = ((sum + (sum >= 0xffff) as u32) as u16).to_ne_bytes();
+    u32::from_ne_bytes([ttl.wrapping_sub(1), proto, c, d])
+}
+
 /// Writes the TTL of the IPv4 header at `at`; whether it is there.
 #[inline(always)]
 pub(super) fn renew4<P: Packet>(packet: &mut P, at: u32, ttl: u8) -> bool {
@@ -210,6 +228,18 @@ mod tests {
 
     const fn at(transport: u32, proto: u8) -> Headers {
         Headers { ip: 14, transport, proto }
+    }
+
+    #[test]
+    fn one_hop_fewer_alone_is_what_any_other_ttl_is() {
+        for sum in 0..0xffff {
+            let [c, d] = u16::to_be_bytes(sum);
+            for ttl in [1, 2, 64, 255] {
+                let word = [ttl, 6, c, d];
+                let expected = with_ttl(word, ttl - 1, ChecksumUpdate::none());
+                assert_eq!(with_one_less(u32::from_ne_bytes(word)), expected, "{word:x?}");
+            }
+        }
     }
 
     fn build(

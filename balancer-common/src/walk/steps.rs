@@ -58,11 +58,12 @@ pub trait Steps: Env + Sized {
     fn by_way<F: Family, P: Packet>(
         &self,
         packet: &mut P,
+        segment: Option<&Segment<F::Address>>,
         decision: Decision,
         hop: NextHop,
         ingress: NextHop,
     ) -> Verdict {
-        forward::by_way::<F, Self, P>(self, packet, decision, hop, ingress)
+        forward::by_way::<F, Self, P>(self, packet, segment, decision, hop, ingress)
     }
 
     /// A packet that no flow knows: see [`embryonic::decide`].

@@ -15,13 +15,9 @@ use super::{
     forward,
 };
 use crate::{
-    checksum::ChecksumUpdate,
     env::Env,
     packet::{Packet, View},
-    parse::{
-        PROTO_TCP, PROTO_UDP,
-        link::{self, ETHERTYPE_IPV4, ETHERTYPE_IPV6},
-    },
+    parse::link::{ETHERTYPE_IPV4, ETHERTYPE_IPV6},
     reason::Reason,
     table::{backend::NextHop, line::Line, way::WayLine},
 };
@@ -57,20 +53,10 @@ const fn spread(a: u32, b: u32, ports: u32) -> u32 {
     ((mixed ^ mixed >> 32).wrapping_mul(MIX) >> 32) as u32
 }
 
-/// The ports behind an IP header.
+/// Reads the IPv4 header at `at` of a packet of the flow with these ports.
 #[inline(always)]
-fn ports<P: Packet>(packet: &P, proto: u8, at: u32) -> u32 {
-    match proto {
-        PROTO_TCP | PROTO_UDP => packet.view::<4>(at).map_or(0, |ports| ports.u32(0)),
-        _ => 0,
-    }
-}
-
-/// Reads the IPv4 header at `at`.
-#[inline(always)]
-pub(super) fn inner4<P: Packet>(packet: &P, at: u32) -> Option<Inner> {
+pub(super) fn inner4<P: Packet>(packet: &P, at: u32, ports: u32) -> Option<Inner> {
     let header = packet.view::<20>(at)?;
-    let ports = ports(packet, header.u8(9), at + u32::from(header.u8(0) & 0xf) * 4);
     Some(Inner {
         length: u32::from(header.be16(2)),
         tos: header.u8(1),
@@ -80,11 +66,10 @@ pub(super) fn inner4<P: Packet>(packet: &P, at: u32) -> Option<Inner> {
     })
 }
 
-/// Reads the IPv6 header at `at`.
+/// As [`inner4`], of an IPv6 header.
 #[inline(always)]
-pub(super) fn inner6<P: Packet>(packet: &P, at: u32) -> Option<Inner> {
+pub(super) fn inner6<P: Packet>(packet: &P, at: u32, ports: u32) -> Option<Inner> {
     let header = packet.view::<40>(at)?;
-    let ports = ports(packet, header.u8(6), at + 40);
     let (high, low) = (header.u64(8), header.u64(16));
     let source = high ^ low;
     Some(Inner {
@@ -96,18 +81,18 @@ pub(super) fn inner6<P: Packet>(packet: &P, at: u32) -> Option<Inner> {
     })
 }
 
-/// Wraps a packet and sends it on its way; [`Verdict::too_big`] if it does not fit.
+/// Wraps a packet whose IP header is at `at` and sends it on its way (`ports` are its flow's, 0 if it is of none); [`Verdict::too_big`] if it does not fit.
 #[inline(always)]
 pub fn wrap<F: Family, E: Env, P: Packet>(
     env: &E,
     packet: &mut P,
+    (at, ports): (u32, u32),
     decision: Decision,
     way: WayLine<'_, E::Line>,
     ingress: NextHop,
 ) -> Verdict {
     let bytes = packet.length();
-    let Some(link) = link::parse(packet) else { return forward::dropped(env, Reason::TableError) };
-    let Some(inner) = F::inner(packet, link.next) else { return forward::dropped(env, Reason::TableError) };
+    let Some(inner) = F::inner(packet, at, ports) else { return forward::dropped(env, Reason::TableError) };
     if inner.ttl <= 1 {
         return forward::dropped(env, Reason::TtlExpired);
     }
@@ -119,12 +104,11 @@ pub fn wrap<F: Family, E: Env, P: Packet>(
     let Some((verdict, own)) = forward::egress(env, ingress, way.hop()) else {
         return forward::dropped(env, Reason::TableError);
     };
-    let done = F::age(packet, link.next, ChecksumUpdate::none())
-        && grow(packet, bytes, link.next, outer, facts.v6())
-        && packet.store_macs(way.hop().mac(), own)
+    let macs = (way.hop().mac(), own);
+    let done = F::hop(packet, at)
         && match facts.v6() {
-            false => packet.store_words(link.next, &header4::<F, _>(way, &inner)),
-            true => packet.store_words(link.next, &header6::<F, _>(way, &inner)),
+            false => put(packet, at, macs, ETHERTYPE_IPV4, || header4::<F, _>(way, &inner)),
+            true => put(packet, at, macs, ETHERTYPE_IPV6, || header6::<F, _>(way, &inner)),
         };
     if !done {
         return forward::dropped(env, Reason::TableError);
@@ -133,19 +117,28 @@ pub fn wrap<F: Family, E: Env, P: Packet>(
     verdict
 }
 
-/// Makes room for an outer header behind the link-layer header, which it moves. The MAC addresses are left to the caller.
+/// Puts an outer header between the link-layer header, which moves, and what is at `at`; whether there is room. The header
+/// is asked for when there is: until then its parts are fewer.
 #[inline(always)]
-fn grow<P: Packet>(packet: &mut P, bytes: u32, next: u32, outer: u32, v6: bool) -> bool {
-    let ethertype = if v6 { ETHERTYPE_IPV6 } else { ETHERTYPE_IPV4 };
-    if next == UNTAGGED {
-        return packet.resize(bytes + outer) && packet.store_u16(UNTAGGED - 2, ethertype.to_be());
+fn put<P: Packet, const N: usize>(
+    packet: &mut P,
+    at: u32,
+    macs: (u64, u64),
+    ethertype: u16,
+    header: impl FnOnce() -> [u32; N],
+) -> bool {
+    let length = packet.length() + 4 * N as u32;
+    if at == UNTAGGED {
+        return packet.resize(length) && packet.store_front(macs, ethertype.to_be(), &header());
     }
     // Tags and ethertype, and up to four bytes behind them, which the outer header overwrites.
-    let Some(view) = packet.view::<12>(12) else { return false };
+    let Some(view) = packet.view_anew::<12>(12) else { return false };
     let tags = [view.u32(0), view.u32(4), view.u32(8)];
-    packet.resize(bytes + outer)
+    packet.resize(length)
         && packet.store_words(12, &tags)
-        && packet.store_u16(next - 2, ethertype.to_be())
+        && packet.store_u16(at - 2, ethertype.to_be())
+        && packet.store_macs(macs.0, macs.1)
+        && packet.store_words(at, &header())
 }
 
 /// The outer IPv4 header, from one of the way's sources.

@@ -117,10 +117,18 @@ macro_rules! others {
 
         #[unsafe(no_mangle)]
         #[inline(never)]
-        pub(super) extern "C" fn $way(context: *mut xdp_md, decision: u32, hop: u64, ingress: u64) -> u32 {
+        pub(super) extern "C" fn $way(
+            context: *mut xdp_md,
+            segment: *const Segment<$address>,
+            decision: u32,
+            hop: u64,
+            ingress: u64,
+        ) -> u32 {
             let (hop, ingress) = (NextHop(hop), NextHop(ingress));
             let (frame, decision) = (&mut Frame::new(context), Decision::from_bits(decision));
-            forward::by_way::<$family, Kernel, Frame>(&Kernel, frame, decision, hop, ingress).bits()
+            // SAFETY: the caller's segment, on its stack, or none.
+            let segment = unsafe { segment.as_ref() };
+            forward::by_way::<$family, Kernel, Frame>(&Kernel, frame, segment, decision, hop, ingress).bits()
         }
 
         #[unsafe(no_mangle)]

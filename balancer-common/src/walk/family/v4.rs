@@ -56,8 +56,8 @@ impl Family for V4 {
     }
 
     #[inline(always)]
-    fn inner<P: Packet>(packet: &P, at: u32) -> Option<Inner> {
-        tunnel::inner4(packet, at)
+    fn inner<P: Packet>(packet: &P, at: u32, ports: u32) -> Option<Inner> {
+        tunnel::inner4(packet, at, ports)
     }
 
     const PORTS: TableId = TableId::Ports4;
@@ -139,6 +139,11 @@ impl Family for V4 {
         destination: impl FnOnce() -> u32,
     ) -> Option<ChecksumUpdate> {
         rewrite::readdress4(packet, at, source(), destination())
+    }
+
+    #[inline(always)]
+    fn hop<P: Packet>(packet: &mut P, at: u32) -> bool {
+        rewrite::hop4(packet, at)
     }
 
     #[inline(always)]

@@ -56,8 +56,8 @@ impl Family for V6 {
     }
 
     #[inline(always)]
-    fn inner<P: Packet>(packet: &P, at: u32) -> Option<Inner> {
-        tunnel::inner6(packet, at)
+    fn inner<P: Packet>(packet: &P, at: u32, ports: u32) -> Option<Inner> {
+        tunnel::inner6(packet, at, ports)
     }
 
     const PORTS: TableId = TableId::Ports6;
@@ -141,6 +141,11 @@ impl Family for V6 {
         destination: impl FnOnce() -> [u64; 2],
     ) -> Option<ChecksumUpdate> {
         rewrite::readdress6(packet, at, source, destination)
+    }
+
+    #[inline(always)]
+    fn hop<P: Packet>(packet: &mut P, at: u32) -> bool {
+        rewrite::age6(packet, at)
     }
 
     #[inline(always)]
