@@ -1,9 +1,10 @@
 //! Health checks by the datapath: what the agent shares with `probe_out` and `probe_in`.
 //!
-//! The service address is the balancer's own, so that a connection to it never leaves the host. The agent connects to
-//! the backend's own address instead, and the two programs put the service address there on the wire. A line for
-//! each check that runs says what belongs where; the agent writes it before the first segment leaves. One that goes through
-//! a tunnel has a second line, which says where the tunnel begins.
+//! The service address is the balancer's own, so that a connection to it never leaves the host; and where clients' packets
+//! are translated, the balancer's kernel does not have the address that they come from. The agent connects from this host's
+//! own address to the backend's instead, and the two programs put on the wire what clients' packets have in the place of one
+//! of them. A line for each check that runs says what belongs where; the agent writes it before the first segment leaves.
+//! One that goes through a tunnel has a second line, which says where the tunnel begins.
 
 /// Mark of the sockets of these checks (`SO_MARK`).
 pub const MARK: u32 = 0xba10_0000;
@@ -16,8 +17,9 @@ pub const TABLE: u32 = 2 * LINES;
 
 /// Word that holds the [`key`]; 0 = free line.
 pub const WORD_KEY: usize = 0;
-/// First of two words that hold the service address.
-pub const WORD_SERVICE: usize = 1;
+/// First of two words that hold the address that is on the wire alone: the service address, in the place of the
+/// backend's; or, [`TRANSLATED`], a source in the place of this host's.
+pub const WORD_WIRE: usize = 1;
 /// First of two words that hold the backend's own address.
 pub const WORD_BACKEND: usize = 3;
 /// First of two words that hold the address that this host asks from.
@@ -41,6 +43,12 @@ pub const fn second_line_of(port: u16) -> u32 {
 
 /// In the word of the [`key`]: it goes through a tunnel.
 pub const TUNNELLED: u64 = 1 << 17;
+/// In the word of the [`key`]: another source than this host's own is on the wire.
+pub const TRANSLATED: u64 = 1 << 18;
+/// In the word of the [`key`]: its answer may come from any MAC address.
+pub const ROUTED: u64 = 1 << 19;
+/// What belongs to the [`key`] itself.
+pub const KEY: u64 = TUNNELLED - 1;
 
 /// What tells a running check from others of its line: the port that it asks from, and the family.
 #[must_use]
@@ -89,7 +97,7 @@ impl Passage {
         }
     }
 
-    /// And the service address answered, by whatever way: where a tunnel leads behind gateways, MAC addresses tell nobody.
+    /// And the service address answered, by whatever way: behind gateways MAC addresses tell nobody.
     #[must_use]
     pub const fn answered_by_anybody(self) -> Self {
         Self(self.0 | Self::ANSWERED)
@@ -147,5 +155,8 @@ mod tests {
         assert_eq!(words_address(address_words(address)), address);
         assert_ne!(key(443, false), key(443, true));
         assert_ne!(key(1, false), 0);
+        for flag in [TUNNELLED, TRANSLATED, ROUTED] {
+            assert_eq!((key(u16::MAX, true) | flag) & KEY, key(u16::MAX, true));
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! Health checks by the datapath, off the packets' way: two programs on what the host itself sends and gets.
 //!
-//! `probe_out` puts the service address in the place of the backend's in what a check sends, `probe_in` puts the
-//! backend's back into the answers. In mode `ipip` the former puts an outer header in front too. Everything else they let go after a look at one or two fields. The MAC address is the
+//! `probe_out` puts the service address in the place of the backend's in what a check sends, or in mode `nat` another source
+//! in the place of this host's; `probe_in` puts the old one back into the answers. In mode `ipip` the former puts an outer
+//! header in front too. Everything else they let go after a look at one or two fields. The MAC address is the
 //! backend's from the start, so that the check takes the way of a client's packet. What belongs where stands in
 //! [`PROBES`](crate::maps::PROBES), as `balancer_common::probe` describes it.
 //!
@@ -65,7 +66,7 @@ const V6: Fields = Fields {
     tcp: ETHERNET + 40,
 };
 
-/// Puts the service address where a check names the backend.
+/// Puts on the wire what a client's packet would have there.
 #[classifier]
 pub(crate) fn probe_out(ctx: TcContext) -> i32 {
     let skb = ctx.skb.skb;
@@ -80,7 +81,7 @@ pub(crate) fn probe_out(ctx: TcContext) -> i32 {
     }
 }
 
-/// Puts the backend where an answer to a check names the service.
+/// Puts back into an answer what the socket knows of.
 #[classifier]
 pub(crate) fn probe_in(ctx: TcContext) -> i32 {
     by_family(ctx.skb.skb, take::<false>, take::<true>);
@@ -101,7 +102,7 @@ fn by_family<T>(
     }
 }
 
-/// `true` if it goes to the service address now.
+/// `true` if it is on the wire now as a client's packet would be.
 #[inline(always)]
 fn send<const IS_V6: bool>(skb: *mut __sk_buff) -> Option<bool> {
     let fields = const { if IS_V6 { V6 } else { V4 } };
@@ -115,26 +116,38 @@ fn send<const IS_V6: bool>(skb: *mut __sk_buff) -> Option<bool> {
     }
     let port = segment.u16(fields.tcp);
     let line = line_of(port, IS_V6)?;
-    let tunnelled = line.load(probe::WORD_KEY) & probe::TUNNELLED != 0;
+    let flags = line.load(probe::WORD_KEY);
     let tos = segment.class(IS_V6);
-    let destination = segment.address(fields.destination, IS_V6);
-    let (service, backend) = (address(line, probe::WORD_SERVICE), address(line, probe::WORD_BACKEND));
+    let (changing, other) = if flags & probe::TRANSLATED != 0 {
+        (fields.source, fields.destination)
+    } else {
+        (fields.destination, fields.source)
+    };
+    let (old, wire) = (known(line, &fields, changing), address(line, probe::WORD_WIRE));
+    let stands = segment.address(changing, IS_V6);
     // Below an interface that has the programs too.
-    if destination == service {
+    if stands == wire && wire != old {
         return Some(true);
     }
-    if destination != backend || segment.address(fields.source, IS_V6) != address(line, probe::WORD_OWN) {
+    if stands != old || segment.address(other, IS_V6) != known(line, &fields, other) {
         return None;
     }
     if line.load(probe::WORD_PASSAGE) == 0 {
         line.store(probe::WORD_PASSAGE, Passage::left(segment.mac(0)).0);
     }
-    let put = put(skb, &fields, fields.destination, backend, service);
-    if !put || !tunnelled {
+    let put = put(skb, &fields, changing, old, wire);
+    if !put || flags & probe::TUNNELLED == 0 {
         return Some(put);
     }
     let second = world::line(&maps::PROBES, probe::second_line_of(port))?;
-    Some(wrap::<IS_V6>(skb, address(second, probe::WORD_TUNNEL), backend, tos))
+    Some(wrap::<IS_V6>(skb, address(second, probe::WORD_TUNNEL), old, tos))
+}
+
+/// What the socket knows for the address at this place of what it sends.
+#[inline(always)]
+fn known(line: &KernelLine, fields: &Fields, place: usize) -> [u32; 4] {
+    let word = if place == fields.source { probe::WORD_OWN } else { probe::WORD_BACKEND };
+    address(line, word)
 }
 
 /// Puts an outer header in front.
@@ -163,32 +176,37 @@ fn wrap<const IS_V6: bool>(skb: *mut __sk_buff, source: [u32; 4], destination: [
     }
 }
 
-/// `true` if it comes from the backend's own address now.
+/// `true` if it goes between the addresses that the socket knows now.
 #[inline(always)]
 fn take<const IS_V6: bool>(skb: *mut __sk_buff) -> Option<bool> {
     let fields = const { if IS_V6 { V6 } else { V4 } };
     let segment = Segment::of(skb, &fields).filter(|segment| segment.is_plain_tcp(&fields))?;
     let line = line_of(segment.u16(fields.tcp + 2), IS_V6)?;
-    let (service, backend) = (address(line, probe::WORD_SERVICE), address(line, probe::WORD_BACKEND));
-    if segment.address(fields.source, IS_V6) != service
-        || segment.address(fields.destination, IS_V6) != address(line, probe::WORD_OWN)
+    let flags = line.load(probe::WORD_KEY);
+    let (own, backend) = (address(line, probe::WORD_OWN), address(line, probe::WORD_BACKEND));
+    let wire = address(line, probe::WORD_WIRE);
+    let translated = flags & probe::TRANSLATED != 0;
+    let (source, destination) = if translated { (backend, wire) } else { (wire, own) };
+    if segment.address(fields.source, IS_V6) != source
+        || segment.address(fields.destination, IS_V6) != destination
     {
         return None;
     }
     let passage = Passage(line.load(probe::WORD_PASSAGE));
-    let passage = match line.load(probe::WORD_KEY) & probe::TUNNELLED {
+    let passage = match flags & probe::ROUTED {
         0 => passage.answered(segment.mac(6)),
         _ => passage.answered_by_anybody(),
     };
     line.store(probe::WORD_PASSAGE, passage.0);
-    Some(put(skb, &fields, fields.source, service, backend))
+    let (changing, old) = if translated { (fields.destination, own) } else { (fields.source, backend) };
+    Some(put(skb, &fields, changing, wire, old))
 }
 
 /// The line of the check that asks from this port, if one does.
 #[inline(always)]
 fn line_of(port: u16, v6: bool) -> Option<&'static KernelLine> {
     let line = world::line(&maps::PROBES, probe::line_of(port))?;
-    (line.load(probe::WORD_KEY) & !probe::TUNNELLED == probe::key(port, v6)).then_some(line)
+    (line.load(probe::WORD_KEY) & probe::KEY == probe::key(port, v6)).then_some(line)
 }
 
 #[inline(always)]

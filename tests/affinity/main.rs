@@ -19,6 +19,7 @@ mod fleet;
 mod full;
 mod health_by_the_datapath;
 mod health_in_tunnels;
+mod health_through_translation;
 mod nobody_can_serve;
 mod pins;
 mod restart_is_not_an_event;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         timeouts::TESTS,
         health_by_the_datapath::TESTS,
         health_in_tunnels::TESTS,
+        health_through_translation::TESTS,
     ];
     trials::run(if lab::long() { 1 } else { THREADS }, tests.concat())
 }

@@ -145,6 +145,7 @@ fn trials() -> Vec<Trial> {
         resets::a_flow_that_has_run_out_is_reset_where_the_service_says_so,
         probes::a_check_leaves_for_the_service_and_its_answer_comes_from_the_backend,
         probes::a_check_in_a_tunnel_leaves_in_an_outer_header,
+        probes::a_translated_check_leaves_from_a_source_and_its_answer_comes_to_this_host,
         probes::what_no_check_sends_or_asked_for_is_let_go,
         probes::what_a_check_sends_after_its_end_does_not_reach_the_backends_own_address,
         two_worlds::kernel_and_host_treat_random_packets_alike,

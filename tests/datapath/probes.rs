@@ -88,9 +88,15 @@ impl Programs {
         }
         let mut table = self.table()?;
         table.set(probe::second_line_of(FROM), second, 0)?;
-        let mut first = table.get(&probe::line_of(FROM), 0)?;
-        first[probe::WORD_KEY] |= probe::TUNNELLED;
-        Ok(table.set(probe::line_of(FROM), first, 0)?)
+        self.flag(probe::TUNNELLED | probe::ROUTED)
+    }
+
+    /// Says how it goes.
+    fn flag(&mut self, flags: u64) -> Result<()> {
+        let mut table = self.table()?;
+        let mut line = table.get(&probe::line_of(FROM), 0)?;
+        line[probe::WORD_KEY] |= flags;
+        Ok(table.set(probe::line_of(FROM), line, 0)?)
     }
 
     fn passage(&mut self) -> Result<Passage> {
@@ -186,6 +192,42 @@ pub(crate) fn a_check_in_a_tunnel_leaves_in_an_outer_header() -> Result<()> {
         let answer = programs.run("probe_in", &tcp(service, PORT, own, FROM, seg), 0)?;
         ensure!(answer == (NEXT, tcp(backend, PORT, own, FROM, seg)), "{answer:x?}");
         ensure!(programs.passage()?.is_answered(), "any MAC address may answer: {:?}", programs.passage()?);
+    }
+    Ok(())
+}
+
+pub(crate) fn a_translated_check_leaves_from_a_source_and_its_answer_comes_to_this_host() -> Result<()> {
+    let mut programs = Programs::load()?;
+    let sources: [IpAddr; 2] =
+        [Ipv4Addr::new(192, 0, 2, 65).into(), Ipv6Addr::new(0xfd79, 0, 0, 0, 0, 0, 0, 0x17).into()];
+    for (check, source) in CHECKS.into_iter().zip(sources) {
+        let Check { own, backend, service } = check;
+        for (seg, routed) in [(Seg::syn(7), 0), (Seg { payload: 33, ..Seg::ack(8) }, probe::ROUTED)] {
+            programs.enter(Check { service: source, ..check })?;
+            programs.flag(probe::TRANSLATED | routed)?;
+            let left = programs.run("probe_out", &tcp(own, FROM, backend, PORT, seg), probe::MARK)?;
+            let on_the_wire = tcp(source, FROM, backend, PORT, seg);
+            ensure!(left == (NEXT, on_the_wire.clone()), "{left:x?}");
+            ensure!(programs.passage()? == Passage::left(memory_order(OWN)), "{:?}", programs.passage()?);
+            programs.lets_go("probe_out", &on_the_wire, probe::MARK, "changed already")?;
+
+            // What is not from the one to the other is nobody's answer.
+            for other in [tcp(backend, PORT, own, FROM, seg), tcp(service, PORT, source, FROM, seg)] {
+                programs.lets_go("probe_in", &other, 0, "between others")?;
+            }
+            let answer = programs.run("probe_in", &tcp(backend, PORT, source, FROM, seg), 0)?;
+            ensure!(answer == (NEXT, tcp(backend, PORT, own, FROM, seg)), "{answer:x?}");
+            let strange = programs.passage()?.stranger() == Some(memory_order(PEER));
+            ensure!(strange == (routed == 0), "from another MAC address: {:?}", programs.passage()?);
+            ensure!(programs.passage()?.is_answered() != strange, "{:?}", programs.passage()?);
+        }
+        // From this host's own address there is nothing to change.
+        programs.enter(Check { service: own, ..check })?;
+        programs.flag(probe::TRANSLATED | probe::ROUTED)?;
+        let seg = Seg::syn(7);
+        programs.lets_go("probe_out", &tcp(own, FROM, backend, PORT, seg), probe::MARK, "from its own")?;
+        programs.lets_go("probe_in", &tcp(backend, PORT, own, FROM, seg), 0, "to its own")?;
+        ensure!(programs.passage()?.is_answered(), "{:?}", programs.passage()?);
     }
     Ok(())
 }

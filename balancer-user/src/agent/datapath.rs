@@ -7,7 +7,7 @@ use crate::{
     config::{Config, Via, XdpMode, dimensions},
     control::Control,
     dataplane::{Attached, Dataplane, DataplaneError, OpenOptions},
-    health::may_go_by_datapath,
+    health::{Guises, may_go_by_datapath},
     net::{
         Netlink,
         links::{self, Link},
@@ -77,10 +77,10 @@ enum Wish {
 
 impl Wish {
     fn of(config: &Config) -> Self {
-        let services = &config.services;
+        let (services, guises) = (&config.services, Guises::of(config));
         if services.iter().any(|service| service.health.via == Via::Datapath) {
             Self::Must
-        } else if services.iter().any(may_go_by_datapath) {
+        } else if services.iter().any(|service| may_go_by_datapath(service, &guises)) {
             Self::Rather
         } else {
             Self::No

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     config::{self, Backend, Config, DEFAULT_PATH, HealthKind, Loaded, Mode, Service, Setting, Via},
-    health::may_go_by_datapath,
+    health::{Guises, may_go_by_datapath},
 };
 
 /// The exit code of an invalid configuration.
@@ -49,9 +49,10 @@ fn understood(config: &Config, out: &mut dyn Write) -> io::Result<()> {
     settings(&config::agent_settings(&config.agent), out)?;
     writeln!(out, "\nlimits")?;
     settings(&config::limit_settings(&config.limits), out)?;
+    let guises = Guises::of(config);
     for each in &config.services {
         writeln!(out)?;
-        service(each, out)?;
+        service(each, &guises, out)?;
     }
     writeln!(out)?;
     memory(config, out)
@@ -65,13 +66,13 @@ fn row(name: &str, value: &str, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "  {name:<20} {value}")
 }
 
-fn service(service: &Service, out: &mut dyn Write) -> io::Result<()> {
+fn service(service: &Service, guises: &Guises, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "service {}", service.name)?;
     settings(&config::service_settings(service), out)?;
     if service.health.via == Via::Auto && service.health.kind != HealthKind::None {
-        let way = match may_go_by_datapath(service) {
+        let way = match may_go_by_datapath(service, guises) {
             true => "by the datapath, where the kernel has it",
-            false if service.mode != Mode::L2dsr => "directly, as in every mode but l2dsr",
+            false if service.mode == Mode::Nat => "directly, from this host's own address",
             false => "directly: no TCP listener is on the port asked",
         };
         row("checks go", way, out)?;

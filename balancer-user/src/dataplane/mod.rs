@@ -30,7 +30,7 @@ pub use decap::{Decap, DecapTables, TunnelRules, decap_mode};
 pub use error::DataplaneError;
 pub use explain::{By, Explanation};
 pub use kernel::{Attached, OpenOptions, detach, xdp_object};
-pub use probes::{Probes, Steered};
+pub use probes::{Probes, Steered, Wire};
 pub use query::{FlowFilter, FlowRow, PinFilter, PinRow};
 pub use release::Released;
 pub use resets::{Doomed, Ends, FlowId, Server, Turn};

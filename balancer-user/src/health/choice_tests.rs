@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    config::model::HealthCheck,
+    config::model::{Backend, HealthCheck},
     control::testing,
     health::{Target, Way},
 };
@@ -29,7 +29,12 @@ fn asked_of(service: &Service, backend: &[&str], ways: &Ways) -> Option<String> 
     let at = target.socket_address();
     Some(match target.way {
         Way::Direct => at.to_string(),
-        Way::Datapath { service, .. } => format!("{service} on {at}"),
+        Way::Datapath { guise: Guise::Service { address, .. }, .. } => format!("{address} on {at}"),
+        Way::Datapath { guise: Guise::Translated(origin), .. } => match origin.sources {
+            Some(sources) => format!("{at} from {sources}"),
+            None => format!("{at} from this host"),
+        },
+        Way::Datapath { guise: Guise::Kept { address, .. }, .. } => format!("{at} from {address}"),
     })
 }
 
@@ -97,7 +102,8 @@ fn of_itself_a_check_goes_directly_where_this_host_cannot_send_it_by_the_datapat
 
 #[test]
 fn the_programs_are_wanted_where_a_check_may_go_by_the_datapath() {
-    let may = |via, listen: &str, port| may_go_by_datapath(&service(via, &[listen], port));
+    let may =
+        |via, listen: &str, port| may_go_by_datapath(&service(via, &[listen], port), &Guises::default());
     assert!(may(Via::Auto, "203.0.113.10:443/tcp", None));
     assert!(!may(Via::Auto, "203.0.113.10:443/tcp", Some(8081)));
     assert!(!may(Via::Auto, "203.0.113.10:443/udp", None));
@@ -105,32 +111,78 @@ fn the_programs_are_wanted_where_a_check_may_go_by_the_datapath() {
     assert!(may(Via::Datapath, "203.0.113.10:443/tcp", Some(8081)));
     let mut unasked = service(Via::Auto, &["203.0.113.10:443/tcp"], None);
     unasked.health.kind = HealthKind::None;
-    assert!(!may_go_by_datapath(&unasked));
+    assert!(!may_go_by_datapath(&unasked, &Guises::default()));
+}
+
+/// A host whose packets to backends come from these.
+fn with_sources() -> Ways {
+    let sources = vec!["192.0.2.64/28".parse().unwrap(), "fd79::10/124".parse().unwrap()];
+    Ways { guises: Guises { sources, ..Guises::default() }, ..Ways::in_memory() }
+}
+
+fn asked_in(mode: Mode, service: Service, backend: &str, ways: &Ways) -> (Option<String>, bool) {
+    let mut service = Service { mode, ..service };
+    let at: Endpoint = backend.parse().unwrap();
+    let target = Target::of(&service, &[at], ways);
+    let words = target.map(|target| target.way.words(target.socket_address()));
+    service.backends = vec![Backend { addresses: vec![at], ..testing::backend("b", 1) }];
+    (words, may_go_by_datapath(&service, &ways.guises))
 }
 
 #[test]
-fn by_translation_a_check_goes_directly() {
-    let plain = service(Via::Auto, &["203.0.113.10:443/tcp"], None);
-    assert!(may_go_by_datapath(&plain));
-    assert!(may_go_by_datapath(&Service { mode: Mode::Ipip, ..plain.clone() }));
-    let service = Service { mode: Mode::Nat, ..plain };
-    assert!(!may_go_by_datapath(&service));
-    let (_, by) = choose(&service, &[V4.parse().unwrap()], &Ways::in_memory()).unwrap();
-    assert_eq!(by, None);
-}
-
-#[test]
-fn a_tunnel_takes_checks_with_it_and_a_translation_does_not() {
-    let of = |mode| {
-        let service = Service { mode, ..service(Via::Auto, &["[2001:db8::10]:443/tcp"], None) };
-        let sources = vec!["192.0.2.64/28".parse().unwrap(), "fd79::10/124".parse().unwrap()];
-        let backend: Vec<_> = addresses(&[V6]).into_iter().map(Into::into).collect();
-        Target::of(&service, &backend, &Ways { sources, ..Ways::in_memory() }).unwrap().way
+fn a_translated_check_comes_from_the_sources_if_there_are_some() {
+    let of = |via, port, backend, ways: &Ways| {
+        asked_in(Mode::Nat, service(via, &["203.0.113.10:443/tcp"], port), backend, ways)
     };
-    assert_eq!(of(Mode::Nat), Way::Direct);
-    let tunnel = |mode| match of(mode) {
-        Way::Datapath { tunnel, .. } => tunnel.map(|tunnel| tunnel.sources.unwrap().to_string()),
-        Way::Direct => panic!("directly"),
+    let (none, some) = (Ways::in_memory(), with_sources());
+    let by = "10.0.1.10:8443 from 192.0.2.64/28 by the datapath";
+    let cases = [
+        // From this host's own address a direct check tells as much.
+        (Via::Auto, None, "10.0.1.10:8443", &none, "10.0.1.10:8443", false),
+        (Via::Datapath, None, "10.0.1.10:8443", &none, "10.0.1.10:8443 by the datapath", true),
+        (Via::Auto, None, "10.0.1.10:8443", &some, by, true),
+        (Via::Auto, Some(8443), "10.0.1.10:8443", &some, by, true),
+        // A port that only checks are for.
+        (Via::Auto, Some(81), "10.0.1.10:8443", &some, "10.0.1.10:81", false),
+        (Via::Auto, None, "10.0.1.10", &some, "10.0.1.10:443 from 192.0.2.64/28 by the datapath", true),
+        (Via::Direct, None, "10.0.1.10:8443", &some, "10.0.1.10:8443", false),
+    ];
+    for (via, port, backend, ways, words, may) in cases {
+        assert_eq!(of(via, port, backend, ways), (Some(words.to_owned()), may), "{via:?} {port:?} {backend}");
+    }
+    let v6 = asked_in(Mode::Nat, service(Via::Auto, &["[2001:db8::10]:443/tcp"], None), "fd00::a", &some);
+    assert_eq!(v6.0.as_deref(), Some("[fd00::a]:443 from fd79::10/124 by the datapath"));
+}
+
+#[test]
+fn where_clients_addresses_are_kept_a_check_that_must_comes_from_the_service_address() {
+    let of = |via, listens: &[&str]| {
+        let service = Service { source: Source::Keep, ..service(via, &listens[..1], None) };
+        let heard = listens.iter().map(|listen| listen.parse::<Listen>().unwrap());
+        let heard = heard.map(|listen| (listen.address, listen.port)).collect();
+        let ways = Ways { guises: Guises { heard, ..with_sources().guises }, ..Ways::in_memory() };
+        asked_in(Mode::Nat, service, "10.0.1.10:8443", &ways)
+    };
+    let by = Some("10.0.1.10:8443 from 203.0.113.10 by the datapath".to_owned());
+    let listens = ["203.0.113.10:443/tcp", "203.0.113.11:*/tcp"];
+    assert_eq!(of(Via::Datapath, &listens), (by, true));
+    // Its way back may be another one than clients' answers have.
+    assert_eq!(of(Via::Auto, &listens), (Some("10.0.1.10:8443".to_owned()), false));
+    // Every answer to the service address would be a client's packet.
+    assert_eq!(of(Via::Datapath, &["203.0.113.10:443/tcp", "203.0.113.10:*/tcp"]).0, None);
+}
+
+#[test]
+fn a_tunnel_takes_checks_with_it() {
+    let tunnel = |mode| {
+        let service = Service { mode, ..service(Via::Auto, &["[2001:db8::10]:443/tcp"], None) };
+        let backend: Vec<_> = addresses(&[V6]).into_iter().map(Into::into).collect();
+        match Target::of(&service, &backend, &with_sources()).unwrap().way {
+            Way::Datapath { guise: Guise::Service { tunnel, .. }, .. } => {
+                tunnel.map(|tunnel| tunnel.sources.unwrap().to_string())
+            }
+            other => panic!("{other:?}"),
+        }
     };
     assert_eq!(tunnel(Mode::L2dsr), None);
     assert_eq!(tunnel(Mode::Ipip).as_deref(), Some("fd79::10/124"));

@@ -1,10 +1,6 @@
 //! What a check can end with instead of a good answer.
 
-use std::{
-    fmt, io,
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{fmt, io, time::Duration};
 
 use crate::{
     health::{http::Answer, machine::Outcome},
@@ -47,6 +43,9 @@ pub enum CheckError {
         "{0} answered, not the backend: it does not have the service address, and sends on what is for it"
     )]
     Stranger(Mac),
+    /// By the datapath, as from a client: the answer came back by another host.
+    #[error("the answer came by {0}: the backend's way back to clients does not lead through this host")]
+    Detour(Mac),
     /// By the datapath: it left for the backend's own address.
     #[error("the check left by another interface than those of agent.interfaces")]
     Unsteered,
@@ -54,12 +53,10 @@ pub enum CheckError {
     #[error("too many checks are under way")]
     Crowded,
     /// The check went by the datapath.
-    #[error("{service} on {backend} by the datapath: {source}")]
+    #[error("{asked}: {source}")]
     ByDatapath {
-        /// The address that was asked.
-        service: SocketAddr,
-        /// The backend's own address.
-        backend: IpAddr,
+        /// Who was asked, and how.
+        asked: String,
         /// What was seen.
         source: Box<CheckError>,
     },
@@ -111,6 +108,7 @@ impl CheckError {
             | Self::Unasked
             | Self::NotHttp(_)
             | Self::Stranger(_)
+            | Self::Detour(_)
             | Self::Request { .. } => false,
         }
     }

@@ -16,7 +16,7 @@ pub mod way;
 #[cfg(test)]
 mod testing;
 
-pub use choice::{Ways, may_go_by_datapath};
+pub use choice::{Guises, Ways, may_go_by_datapath};
 pub use error::CheckError;
 pub use machine::{Adopted, Machine, Outcome, Transition};
 pub use scheduler::{HealthEvent, Scheduler};

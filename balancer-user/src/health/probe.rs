@@ -23,10 +23,6 @@ async fn ask(target: &Target) -> Result<Outcome, CheckError> {
     };
     outcome.map_err(|error| match way {
         Way::Direct => error,
-        Way::Datapath { .. } => CheckError::ByDatapath {
-            service: way.asked(address),
-            backend: target.address,
-            source: Box::new(error),
-        },
+        Way::Datapath { .. } => CheckError::ByDatapath { asked: way.words(address), source: Box::new(error) },
     })
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    config::model::{Endpoint, HealthCheck, HealthKind, Service},
+    config::model::{Endpoint, HealthCheck, HealthKind, Listen, Service},
     health::{
         Way,
         choice::{Ways, choose, listeners, same_family},
@@ -48,15 +48,12 @@ impl Target {
     /// listeners of one family. `None` if there is no such address, or no port to ask and the kind wants one.
     #[must_use]
     pub fn of(service: &Service, addresses: &[Endpoint], ways: &Ways) -> Option<Self> {
-        let (check, mode) = (service.health.clone(), service.mode);
-        let (address, by) = choose(service, addresses, ways)?;
-        let mut heard = listeners(service).filter(|it| by.is_none_or(|by| same_family(it.address, by)));
+        let check = service.health.clone();
+        let (address, guise) = choose(service, addresses, ways)?;
+        let fits = |it: &&Listen| guise.is_none() || same_family(it.address, address.address);
+        let mut heard = listeners(service).filter(fits);
         let port = check.port.or(address.port).or_else(|| heard.find_map(|it| it.port));
-        let way = by.map_or(Way::Direct, |service| Way::Datapath {
-            service,
-            tunnel: ways.tunnel(mode, service),
-            probes: ways.probes.clone(),
-        });
+        let way = guise.map_or(Way::Direct, |guise| Way::Datapath { guise, probes: ways.probes.clone() });
         let port = if check.kind == HealthKind::None { port.unwrap_or(0) } else { port? };
         Some(Self { address: address.address, port, way, check })
     }
@@ -72,7 +69,7 @@ impl Target {
 mod tests {
     use super::*;
     use crate::{
-        config::model::{Listen, Mode, Proto},
+        config::model::{Mode, Proto},
         control::testing,
     };
 

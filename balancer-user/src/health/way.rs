@@ -1,11 +1,13 @@
 //! Which way a check takes.
 //!
-//! *By the datapath* it asks the service address on one backend, where clients' packets go: so it sees that the address
-//! is missing there, or that the server does not listen on it. A connection to the service address would not leave this
-//! host; so the check connects to the backend's own address, and stands in a table by which two programs of the
+//! *By the datapath* it goes where clients' packets go, as they are there: it asks the service address on one backend, or
+//! comes from where translated packets come from. So it sees that the service address is missing there, or that there is no
+//! way back. A connection to the service address would not leave this host, nor one from a source that is none of its own; so
+//! the check connects from this host's address to the backend's, and stands in a table by which two programs of the
 //! kernel put the one address in the other's place on the wire ([`Probes`]).
 
 use std::{
+    collections::BTreeSet,
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     time::Duration,
@@ -17,7 +19,7 @@ use socket2::SockRef;
 use tokio::net::TcpSocket;
 
 use crate::{
-    dataplane::{Probes, Steered},
+    dataplane::{Probes, Steered, Wire},
     health::CheckError,
     net::Mac,
 };
@@ -31,29 +33,48 @@ const HOPS: u32 = 2;
 /// Which way a check takes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Way {
-    /// To the backend's own address.
+    /// From this host's own address to the backend's.
     Direct,
-    /// To this service address on the backend.
+    /// As clients' packets.
     Datapath {
-        /// The service address, of the family of the backend's.
-        service: IpAddr,
-        /// The tunnel in which clients' packets go there, if they do.
-        tunnel: Option<Tunnel>,
+        /// What it has of theirs.
+        guise: Guise,
         /// Where checks under way stand.
         probes: Probes,
     },
 }
 
-/// A tunnel to a backend.
+/// What a check has of clients' packets. Its addresses are of the family of the backend's.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tunnel {
-    /// Where it may begin: some address of these, or this host's own.
+pub enum Guise {
+    /// It asks the service address.
+    Service {
+        /// The service address.
+        address: IpAddr,
+        /// The tunnel in which clients' packets go there, if they do.
+        tunnel: Option<Origin>,
+    },
+    /// It comes from where translated packets come from.
+    Translated(Origin),
+    /// It comes from the service address, as from a client whose address is kept: both are reached by way of this host.
+    Kept {
+        /// The service address.
+        address: IpAddr,
+        /// Ports of it that are clients' to ask: an answer to one of these would be taken for a client's packet.
+        heard: BTreeSet<u16>,
+    },
+}
+
+/// Where packets to a backend come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Some address of these, or this host's own.
     pub sources: Option<IpNet>,
 }
 
-impl Tunnel {
-    /// Where it begins for a check that asks from `own`: like a flow, each port has its own of the sources.
-    fn begin(&self, own: SocketAddr) -> IpAddr {
+impl Origin {
+    /// The address for a check that asks from `own`: like a flow, each port has its own of the sources.
+    fn address(&self, own: SocketAddr) -> IpAddr {
         let Some(sources) = &self.sources else { return own.ip() };
         let free = |bits: u8| u32::from(own.port()) & ((1 << bits.min(16)) - 1);
         let bits = sources.max_prefix_len() - sources.prefix_len();
@@ -64,17 +85,60 @@ impl Tunnel {
     }
 }
 
+impl Guise {
+    /// What is on the wire of a check that asks from `own`; `None` if it cannot ask from there.
+    fn wire(&self, own: SocketAddr) -> Option<Wire> {
+        match self {
+            Self::Service { address, tunnel } => {
+                let tunnel = tunnel.as_ref().map(|origin| origin.address(own));
+                Some(Wire::Service { address: *address, tunnel })
+            }
+            Self::Translated(origin) => Some(Wire::Source { address: origin.address(own), routed: true }),
+            Self::Kept { heard, .. } if heard.contains(&own.port()) => None,
+            Self::Kept { address, .. } => Some(Wire::Source { address: *address, routed: false }),
+        }
+    }
+
+    const fn is_tunnelled(&self) -> bool {
+        matches!(self, Self::Service { tunnel: Some(_), .. })
+    }
+}
+
 /// A check under way. Drop it after the socket.
 #[derive(Debug)]
-pub(super) struct Underway(Option<Steered>);
+pub(super) struct Underway {
+    steered: Option<Steered>,
+    /// Whether it seems to come from a client.
+    kept: bool,
+}
 
 impl Way {
     /// The address that is asked where the backend has this one.
     #[must_use]
     pub fn asked(&self, backend: SocketAddr) -> SocketAddr {
         match self {
-            Self::Direct => backend,
-            Self::Datapath { service, tunnel: _, probes: _ } => SocketAddr::new(*service, backend.port()),
+            Self::Datapath { guise: Guise::Service { address, .. }, .. } => {
+                SocketAddr::new(*address, backend.port())
+            }
+            Self::Direct | Self::Datapath { .. } => backend,
+        }
+    }
+
+    /// Who is asked where, in words.
+    #[must_use]
+    pub fn words(&self, backend: SocketAddr) -> String {
+        match self {
+            Self::Direct => backend.to_string(),
+            Self::Datapath { guise: Guise::Service { .. }, .. } => {
+                format!("{} on {} by the datapath", self.asked(backend), backend.ip())
+            }
+            Self::Datapath { guise: Guise::Translated(origin), .. } => match &origin.sources {
+                Some(sources) => format!("{backend} from {sources} by the datapath"),
+                None => format!("{backend} by the datapath"),
+            },
+            Self::Datapath { guise: Guise::Kept { address, .. }, .. } => {
+                format!("{backend} from {address} by the datapath")
+            }
         }
     }
 
@@ -83,24 +147,22 @@ impl Way {
     /// # Errors
     /// What the socket said, or that too many checks are under way.
     pub(super) fn socket(&self, backend: SocketAddr) -> Result<(Underway, TcpSocket), CheckError> {
-        match self {
-            Self::Direct => Ok((Underway(None), socket(backend)?)),
-            Self::Datapath { service, tunnel, probes } => {
-                let own = own_address(backend)?;
-                for _ in 0..TRIES {
-                    let socket = marked(socket(backend)?, own)?;
-                    if tunnel.is_some() {
-                        few_hops(&socket, own)?;
-                    }
-                    let own = socket.local_addr()?;
-                    let begin = tunnel.as_ref().map(|tunnel| tunnel.begin(own));
-                    if let Some(steered) = probes.steer(own, backend.ip(), *service, begin) {
-                        return Ok((Underway(Some(steered)), socket));
-                    }
-                }
-                Err(CheckError::Crowded)
+        let Self::Datapath { guise, probes } = self else {
+            return Ok((Underway { steered: None, kept: false }, socket(backend)?));
+        };
+        let own = own_address(backend)?;
+        for _ in 0..TRIES {
+            let socket = marked(socket(backend)?, own)?;
+            if guise.is_tunnelled() {
+                few_hops(&socket, own)?;
+            }
+            let own = socket.local_addr()?;
+            let steered = guise.wire(own).and_then(|wire| probes.steer(own, backend.ip(), wire));
+            if steered.is_some() {
+                return Ok((Underway { steered, kept: matches!(guise, Guise::Kept { .. }) }, socket));
             }
         }
+        Err(CheckError::Crowded)
     }
 }
 
@@ -110,9 +172,10 @@ impl Underway {
     /// # Errors
     /// If another than the backend has answered, or the check was not steered at all.
     pub(super) fn arrived(&self) -> Result<(), CheckError> {
-        let Some(passage) = self.0.as_ref().map(Steered::passage) else { return Ok(()) };
-        match passage.stranger() {
-            Some(mac) => Err(CheckError::Stranger(mac_of(mac))),
+        let Some(passage) = self.steered.as_ref().map(Steered::passage) else { return Ok(()) };
+        match passage.stranger().map(mac_of) {
+            Some(mac) if self.kept => Err(CheckError::Detour(mac)),
+            Some(mac) => Err(CheckError::Stranger(mac)),
             None if passage.is_answered() => Ok(()),
             None => Err(CheckError::Unsteered),
         }
@@ -162,12 +225,15 @@ fn few_hops(socket: &TcpSocket, own: SocketAddr) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn steered(passage: probe::Passage) -> Option<String> {
+    const SERVICE: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 10));
+
+    fn arrived(kept: bool, passage: probe::Passage) -> Option<String> {
         let probes = Probes::in_memory();
         let own = "10.0.1.1:9".parse().unwrap();
-        let steered = probes.steer(own, "10.0.1.10".parse().unwrap(), "203.0.113.10".parse().unwrap(), None);
+        let wire = Wire::Service { address: SERVICE, tunnel: None };
+        let steered = probes.steer(own, "10.0.1.10".parse().unwrap(), wire);
         probes.pass(own, passage);
-        Underway(steered).arrived().err().map(|error| error.to_string())
+        Underway { steered, kept }.arrived().err().map(|error| error.to_string())
     }
 
     #[test]
@@ -175,11 +241,13 @@ mod tests {
         let backend = u64::from_ne_bytes([2, 0, 0, 0, 0, 10, 0, 0]);
         let other = u64::from_ne_bytes([2, 0, 0, 0, 0, 11, 0, 0]);
         let left = probe::Passage::left(backend);
-        assert_eq!(steered(left.answered(backend)), None);
-        let seen = steered(left.answered(other)).unwrap();
-        assert!(seen.contains("02:00:00:00:00:0b"), "{seen}");
+        assert_eq!(arrived(false, left.answered(backend)), None);
+        for (kept, words) in [(false, "does not have the service address"), (true, "way back")] {
+            let seen = arrived(kept, left.answered(other)).unwrap();
+            assert!(seen.contains("02:00:00:00:00:0b") && seen.contains(words), "{seen}");
+        }
         for nobody in [probe::Passage::default(), left] {
-            assert!(steered(nobody).unwrap().contains("agent.interfaces"));
+            assert!(arrived(false, nobody).unwrap().contains("agent.interfaces"));
         }
     }
 
@@ -187,26 +255,57 @@ mod tests {
     fn a_check_that_this_host_did_not_steer_says_nothing_of_the_backend() {
         assert!(CheckError::Unsteered.is_local() && CheckError::Crowded.is_local());
         assert!(!CheckError::Stranger(Mac([2, 0, 0, 0, 0, 1])).is_local());
+        assert!(!CheckError::Detour(Mac([2, 0, 0, 0, 0, 1])).is_local());
+    }
+
+    fn by_datapath(guise: Guise) -> Way {
+        Way::Datapath { guise, probes: Probes::in_memory() }
+    }
+
+    fn origin(sources: Option<&str>) -> Origin {
+        Origin { sources: sources.map(|it| it.parse().unwrap()) }
     }
 
     #[test]
-    fn the_service_address_is_asked_on_the_backends_port() {
+    fn who_is_asked_from_where_is_said() {
         let backend = "10.0.1.10:8081".parse().unwrap();
-        let service = "203.0.113.10".parse().unwrap();
-        let way = Way::Datapath { service, tunnel: None, probes: Probes::in_memory() };
-        assert_eq!(way.asked(backend).to_string(), "203.0.113.10:8081");
-        assert_eq!(Way::Direct.asked(backend), backend);
+        let cases = [
+            (Way::Direct, "10.0.1.10:8081", "10.0.1.10:8081"),
+            (
+                by_datapath(Guise::Service { address: SERVICE, tunnel: None }),
+                "203.0.113.10:8081",
+                "203.0.113.10:8081 on 10.0.1.10 by the datapath",
+            ),
+            (
+                by_datapath(Guise::Translated(origin(Some("192.0.2.64/28")))),
+                "10.0.1.10:8081",
+                "10.0.1.10:8081 from 192.0.2.64/28 by the datapath",
+            ),
+            (
+                by_datapath(Guise::Kept { address: SERVICE, heard: BTreeSet::new() }),
+                "10.0.1.10:8081",
+                "10.0.1.10:8081 from 203.0.113.10 by the datapath",
+            ),
+        ];
+        for (way, asked, words) in cases {
+            assert_eq!((way.asked(backend).to_string(), way.words(backend)), (asked.into(), words.into()));
+        }
     }
 
     #[test]
-    fn a_tunnel_begins_at_any_of_the_sources_or_at_this_host() {
-        let begin = |sources: Option<&str>, own: &str| {
-            let tunnel = Tunnel { sources: sources.map(|it| it.parse().unwrap()) };
-            tunnel.begin(own.parse().unwrap()).to_string()
-        };
-        assert_eq!(begin(None, "10.0.1.1:9"), "10.0.1.1");
-        assert_eq!(begin(Some("192.0.2.64/28"), "10.0.1.1:33"), "192.0.2.65");
-        assert_eq!(begin(Some("192.0.2.64/32"), "10.0.1.1:33"), "192.0.2.64");
-        assert_eq!(begin(Some("2001:db8::40/124"), "[fd00::1]:47"), "2001:db8::4f");
+    fn packets_come_from_any_of_the_sources_or_from_this_host() {
+        let from = |sources, own: &str| origin(sources).address(own.parse().unwrap()).to_string();
+        assert_eq!(from(None, "10.0.1.1:9"), "10.0.1.1");
+        assert_eq!(from(Some("192.0.2.64/28"), "10.0.1.1:33"), "192.0.2.65");
+        assert_eq!(from(Some("192.0.2.64/32"), "10.0.1.1:33"), "192.0.2.64");
+        assert_eq!(from(Some("2001:db8::40/124"), "[fd00::1]:47"), "2001:db8::4f");
+    }
+
+    #[test]
+    fn no_check_seems_to_come_from_a_port_that_clients_ask() {
+        let guise = Guise::Kept { address: SERVICE, heard: [40_000].into() };
+        let wire = |own: &str| guise.wire(own.parse().unwrap());
+        assert_eq!(wire("10.0.1.1:40000"), None);
+        assert_eq!(wire("10.0.1.1:40001"), Some(Wire::Source { address: SERVICE, routed: false }));
     }
 }

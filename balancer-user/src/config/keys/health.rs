@@ -18,13 +18,15 @@ const KINDS: &[Word] = &[
 const VIAS: &[Word] = &[
     Word::now(
         "auto",
-        "`datapath` where it can be had, else `direct`: the mode must be `l2dsr` or `ipip`, the kernel must have it, the port asked must be one of a TCP \
-         listener in `listen` (not `*`), and the backend must have an address of that listener's family",
+        "`datapath` where it can be had and tells more, else `direct`: the kernel must have it, the port asked must be the one \
+         that clients reach, of a TCP listener in `listen` (not `*`), the backend must have an address of that listener's \
+         family, and in mode `nat` packets must come from `agent.sources`",
     ),
     Word::now(
         "datapath",
-        "the service address on that backend, the way clients reach it (Linux 6.6): the first in `listen` of the \
-         family of the backend's address, in mode `ipip` in a tunnel, not in mode `nat`; an error where it cannot be had",
+        "as clients' packets reach that backend (Linux 6.6): at the service address, the first in `listen` of the \
+         family of the backend's address; in mode `ipip` the same in a tunnel; in mode `nat` from one of `agent.sources`, or \
+         with `source = \"keep\"` from the service address; an error where it cannot be had",
     ),
     Word::now("direct", "the backend's own address"),
 ];

@@ -11,11 +11,12 @@ use ipnet::IpNet;
 
 use super::super::{
     MAX_BACKENDS, MAX_LISTENERS, MAX_SERVICES, agent,
-    model::{IcmpEcho, Listen, Proto},
+    model::{IcmpEcho, Listen, Proto, Source, Via},
     place::Placed,
     problem::Report,
     service::Draft,
 };
+use super::within::named;
 
 /// Checks all services together, and against the agent's own addresses.
 pub(in super::super) fn check(services: &[Draft], agent: Option<&agent::Draft>, report: &Report<'_>) {
@@ -23,6 +24,7 @@ pub(in super::super) fn check(services: &[Draft], agent: Option<&agent::Draft>, 
     listeners(services, report);
     backends_apart_from_services(services, report);
     echo_is_one(services, report);
+    ways_of_kept_clients(services, report);
     if let Some(agent) = agent {
         stats_apart_from_services(services, &agent.stats, report);
         sources_apart(services, &agent.sources, report);
@@ -74,6 +76,30 @@ fn backends_apart_from_services(services: &[Draft], report: &Report<'_>) {
             let message = format!("backend {} is a service address (line {line})", address.value.address);
             report.error(&address.at, message, "write the backend's own address");
         }
+    }
+}
+
+/// Where clients' addresses are kept, a check by the datapath comes from the service address. Where every port of it is a
+/// client's to ask, the answer would be taken for a client's packet.
+fn ways_of_kept_clients(services: &[Draft], report: &Report<'_>) {
+    for service in services.iter().filter(|it| it.source.as_ref().is_some_and(|it| it.value == Source::Keep))
+    {
+        let via = service.health.as_ref().and_then(|health| health.via.as_ref());
+        let Some(via) = via.filter(|via| via.value == Via::Datapath) else { continue };
+        let open = |listen: &&Placed<Listen>| {
+            let Listen { address, port, proto } = listen.value;
+            let here = service.listen.iter().any(|it| it.value.address == address);
+            here && port.is_none() && proto == Proto::Tcp
+        };
+        let Some(open) = listens(services).find(open) else { continue };
+        let message = format!(
+            "{}: with source \"keep\" a check by the datapath comes from the service address, and {} (line {}) takes every \
+             port of it",
+            named(service),
+            open.value,
+            report.line(&open.at)
+        );
+        report.error(&via.at, message, "listen on one port there, or set health.via to \"direct\"");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        model::{Endpoint, Listen, Mode, Via},
+        model::{Endpoint, Listen, Mode},
         place::Placed,
         problem::Report,
         service::Draft,
@@ -18,9 +18,6 @@ pub(super) fn check(service: &Draft, report: &Report<'_>) {
         open_ports(service, report);
     } else {
         ports(mode, service, report);
-    }
-    if mode == Mode::Nat {
-        health_way(service, report);
     }
 }
 
@@ -75,16 +72,5 @@ fn open_ports(service: &Draft, report: &Report<'_>) {
             listen.value
         );
         report.error(&address.at, message, "leave the port out, or listen on one port");
-    }
-}
-
-/// What is translated comes back by the addresses that it went to.
-fn health_way(service: &Draft, report: &Report<'_>) {
-    let via = service.health.as_ref().and_then(|health| health.via.as_ref());
-    if let Some(via) = via.filter(|via| via.value == Via::Datapath) {
-        let message = format!("{}: in mode \"nat\" no check goes by the datapath", named(service));
-        let remedy =
-            "set health.via to \"direct\", which asks the very address and port that clients are sent to";
-        report.error(&via.at, message, remedy);
     }
 }

@@ -6,7 +6,7 @@ use balancer_common::maglev::is_prime;
 
 use super::{
     super::{
-        model::{Endpoint, Listen, Mode, Proto, Via},
+        model::{Endpoint, Mode, Proto, Via},
         place::Placed,
         problem::Report,
         service::{Draft, PlacedTimeouts},
@@ -156,19 +156,17 @@ fn health_port(service: &Draft, report: &Report<'_>) {
     }
 }
 
-/// By the datapath the service address takes the place of a backend's, so that both must be of one family.
+/// By the datapath a check is as the packets of clients of one family, so that the backend must have an address of it.
 fn health_way(service: &Draft, report: &Report<'_>) {
     let Some(health) = &service.health else { return };
     if health.via.as_ref().is_none_or(|via| via.value != Via::Datapath) || service.listen.is_empty() {
         return;
     }
-    if service.mode.as_ref().is_some_and(|mode| mode.value != Mode::L2dsr) {
-        return;
-    }
-    let asked = |it: &&Placed<Listen>| health.port.is_some() || it.value.port.is_some();
     let heard = |address: &Placed<Endpoint>| {
-        let mut asked = service.listen.iter().filter(asked);
-        asked.any(|it| it.value.address.is_ipv4() == address.value.address.is_ipv4())
+        let Endpoint { address, port } = address.value;
+        let has_port = health.port.or(port).is_some();
+        let mut asked = service.listen.iter().filter(|it| has_port || it.value.port.is_some());
+        asked.any(|it| it.value.address.is_ipv4() == address.is_ipv4())
     };
     for backend in &service.backends {
         if let Some(first) = backend.addresses.first()

@@ -8,7 +8,7 @@ use super::{Control, Member, member::Stage};
 use crate::{
     config::Service,
     dataplane::DataplaneError,
-    health::{Adopted, BackendKey, HealthEvent, Outcome, Target, Ways},
+    health::{Adopted, BackendKey, Guises, HealthEvent, Outcome, Target, Ways},
     net::{
         links::{Link, LinkEvent},
         neighbour::{Neighbour, NeighbourEvent, Reach},
@@ -46,7 +46,7 @@ impl Control {
             probes: self.tables.probes(),
             datapath: self.tables.can_steer(),
             elsewhere: elsewhere.map(|(address, _)| *address).collect(),
-            sources: self.config.agent.sources.clone(),
+            guises: Guises::of(&self.config),
         }
     }
 
