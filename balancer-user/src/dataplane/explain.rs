@@ -69,6 +69,8 @@ pub struct Explanation {
     pub steps: Vec<(&'static str, String)>,
     /// What the current Maglev table alone says.
     pub maglev: Option<u16>,
+    /// Where the flow's packets come from at the backend, if there is a flow, and they are translated.
+    pub nat: Option<SocketAddr>,
 }
 
 impl Dataplane {
@@ -89,6 +91,7 @@ impl Dataplane {
             reason: None,
             steps: vec![("service", format!("{to}/{proto} is no service: the packet passes to the host"))],
             maglev: None,
+            nat: None,
         })
     }
 
@@ -123,9 +126,12 @@ impl Dataplane {
             reason: None,
             steps: vec![("service", format!("{to}/{proto} is listener {}", listener.number()))],
             maglev: self.maglev_choice::<F>(&segment, listener),
+            nat: None,
         };
         match self.by_flow::<F>(&segment, listener, &mut told) {
-            Fate::Settled => {}
+            Fate::Settled => {
+                told.nat = told.backend.and_then(|it| self.own_end::<F>(client, &segment, listener, it));
+            }
             Fate::Unknown => self.as_new::<F>(&segment, listener, &mut told),
             Fate::Moved => {
                 self.as_new::<F>(&segment, listener, &mut told);

@@ -1,5 +1,7 @@
 //! What a flow that there is says of its packets.
 
+use std::net::SocketAddr;
+
 use balancer_common::{
     env::Env as _,
     parse::transport::{Segment, TcpFlags},
@@ -16,12 +18,12 @@ use balancer_common::{
     },
     walk::{
         known::{self, Act},
-        reset,
+        reset, translate,
     },
 };
 
 use super::{By, Explanation, placeholder};
-use crate::dataplane::{Dataplane, query::HostFamily};
+use crate::dataplane::{Dataplane, query::HostFamily, translation};
 
 /// What a flow says of its packets.
 pub(super) enum Fate {
@@ -126,6 +128,18 @@ impl Dataplane {
         }
         (told.backend, told.by, told.reason) = (Some(word.backend()), By::Flow, Some(Reason::Embryonic));
         Fate::Settled
+    }
+
+    /// Where the packets of a flow come from at its backend, if they are translated.
+    pub(super) fn own_end<F: HostFamily>(
+        &self,
+        client: SocketAddr,
+        segment: &Segment<F::Address>,
+        listener: Listener<'_, HostLine>,
+        backend: u16,
+    ) -> Option<SocketAddr> {
+        let entry = translate::entry_of::<F, _>(&self.tables, segment, backend);
+        translation::source(&self.tables, client, listener.number(), backend, entry)
     }
 
     /// Why a backend may not serve its flows.
