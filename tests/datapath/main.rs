@@ -22,6 +22,7 @@ mod too_big;
 mod tunnel;
 mod two_worlds;
 mod unknown;
+mod ways;
 mod world;
 
 use libtest_mimic::{Arguments, Failed, Trial};
