@@ -169,7 +169,8 @@ pub(crate) fn an_error_about_nothing_that_is_translated_passes() -> Result<()> {
         let (mut fixture, _, seen) = flow(Shape::default(), Proto::Tcp, client)?;
         let vip = vip_for(client);
         let (kind, code) = errors(client)[0];
-        // Of a client without a flow, of a port of nobody's, of another backend port, and not to its sender.
+        // Of a client without a flow, of a port of nobody's, of another backend port, of another protocol, and not to
+        // its sender.
         let stranger = quote(Proto::Tcp, (vip, PORT), (client, 4001), 8);
         fixture.expect(&message(vip, kind, code, &stranger), Outcome::Pass)?;
         let port = if seen.from.1 % 2 == 0 { seen.from.1 + 1 } else { seen.from.1 - 1 };
@@ -177,6 +178,8 @@ pub(crate) fn an_error_about_nothing_that_is_translated_passes() -> Result<()> {
         fixture.expect(&message(seen.from.0, kind, code, &nobody), Outcome::Pass)?;
         let elsewhere = quote(Proto::Tcp, seen.from, (seen.to.0, seen.to.1 + 1), 8);
         fixture.expect(&message(seen.from.0, kind, code, &elsewhere), Outcome::Pass)?;
+        let other = quote(Proto::Udp, seen.from, seen.to, 8);
+        fixture.expect(&message(seen.from.0, kind, code, &other), Outcome::Pass)?;
         let misled = quote(Proto::Tcp, seen.from, seen.to, 8);
         fixture.expect(&message(vip, kind, code, &misled), Outcome::Pass)?;
     }
