@@ -83,6 +83,7 @@ fn trials() -> Vec<Trial> {
         nat::a_packet_that_does_not_fit_is_answered_and_one_without_a_hop_dropped,
         nat_strays::a_port_of_one_protocol_is_nobodys_of_the_other,
         nat_strays::an_answer_is_its_whose_port_was_asked,
+        nat_strays::a_rst_of_a_flow_that_finds_no_port_elsewhere_is_not_answered,
         nat_errors::an_error_of_the_network_towards_a_client_reaches_the_backend_translated,
         nat_errors::an_error_of_the_network_towards_a_backend_reaches_the_client_translated,
         nat_errors::errors_find_their_way_where_the_clients_address_is_kept,

@@ -60,3 +60,18 @@ pub(crate) fn an_answer_is_its_whose_port_was_asked() -> Result<()> {
     }
     Ok(())
 }
+
+pub(crate) fn a_rst_of_a_flow_that_finds_no_port_elsewhere_is_not_answered() -> Result<()> {
+    let mut fixture = Shape { words: 1, host_bits: 0, ..Shape::default() }.fixture()?;
+    fixture.choose_among(&[1])?;
+    connect(&mut fixture, CLIENT, 4000)?;
+    fixture.choose_among(&[2])?;
+    let others = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 8));
+    for n in 0..64 {
+        connect(&mut fixture, others, 1000 + n)?;
+    }
+    fixture.serve(1, 0);
+    let of = |seg| tcp(CLIENT, 4000, vip_for(CLIENT), PORT, seg);
+    fixture.expect(&of(Seg::rst(1001)), Outcome::Drop(Reason::NatStray))?;
+    fixture.expect(&of(Seg::ack(1001)), Outcome::Rst(Reason::NatExhausted))
+}
