@@ -87,6 +87,7 @@ fn trials() -> Vec<Trial> {
         nat_errors::an_error_of_the_network_towards_a_client_reaches_the_backend_translated,
         nat_errors::an_error_of_the_network_towards_a_backend_reaches_the_client_translated,
         nat_errors::errors_find_their_way_where_the_clients_address_is_kept,
+        nat_errors::an_error_does_not_reach_a_backend_that_may_not_serve,
         nat_errors::an_error_about_nothing_that_is_translated_passes,
         echo::an_echo_request_is_answered_or_withheld_or_left_to_the_host,
         flows::a_syn_makes_neither_a_flow_nor_a_pin,

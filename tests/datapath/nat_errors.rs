@@ -7,7 +7,7 @@ use crate::{
     nat_world::{Seen, Shape, connect, forth},
 };
 use anyhow::{Context as _, Result, ensure};
-use balancer_common::{reason::Reason, state::Proto};
+use balancer_common::{reason::Reason, serve::Serving, state::Proto};
 use etherparse::{LaxSlicedPacket, NetSlice, SlicedPacket, TransportSlice};
 use std::net::IpAddr;
 
@@ -160,6 +160,20 @@ pub(crate) fn errors_find_their_way_where_the_clients_address_is_kept() -> Resul
     for client in CLIENTS {
         towards_backend(shape, Proto::Tcp, client).with_context(|| format!("to the backend, {client}"))?;
         towards_client(shape, Proto::Tcp, client).with_context(|| format!("to {client}"))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn an_error_does_not_reach_a_backend_that_may_not_serve() -> Result<()> {
+    for client in CLIENTS {
+        let (mut fixture, number, _) = flow(Shape::default(), Proto::Tcp, client)?;
+        let vip = vip_for(client);
+        let (kind, code) = errors(client)[0];
+        let error = message(vip, kind, code, &quote(Proto::Tcp, (vip, PORT), (client, 4000), 8));
+        for state in [0, Serving::RESETS] {
+            fixture.serve(number, state);
+            fixture.expect(&error, Outcome::Drop(Reason::NoBackend))?;
+        }
     }
     Ok(())
 }

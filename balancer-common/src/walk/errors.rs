@@ -22,7 +22,7 @@ use crate::{
     parse::{IpHeader, icmp, link},
     reason::Reason,
     table::{
-        backend::NextHop,
+        backend::{self, NextHop},
         interface,
         key::Slots,
         listener::{self, ListenerKey},
@@ -164,6 +164,10 @@ pub fn forth<F: Family, E: Steps, P: Packet>(env: &E, packet: &mut P, at: Parts,
     else {
         return forward::dropped(env, Reason::TableError);
     };
+    // As of any other packet: nobody else knows the connection.
+    if !backend::serving(env, about.backend()).flows() {
+        return forward::dropped(env, Reason::NoBackend);
+    }
     let Some((sport, dport)) = ports(packet, at.ports()) else {
         return forward::dropped(env, Reason::TableError);
     };
