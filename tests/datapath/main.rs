@@ -13,6 +13,7 @@ mod icmp;
 mod malformed;
 mod nat;
 mod nat_errors;
+mod nat_strays;
 mod nat_world;
 mod object;
 mod probes;
@@ -22,6 +23,7 @@ mod too_big;
 mod tunnel;
 mod two_worlds;
 mod unknown;
+mod ways;
 mod world;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -79,9 +81,13 @@ fn trials() -> Vec<Trial> {
         nat::a_datagram_flow_that_moves_gets_a_port_at_its_new_backend,
         nat::a_syn_and_its_answer_announce_no_more_than_the_clamp_allows,
         nat::a_packet_that_does_not_fit_is_answered_and_one_without_a_hop_dropped,
+        nat_strays::a_port_of_one_protocol_is_nobodys_of_the_other,
+        nat_strays::an_answer_is_its_whose_port_was_asked,
+        nat_strays::a_rst_of_a_flow_that_finds_no_port_elsewhere_is_not_answered,
         nat_errors::an_error_of_the_network_towards_a_client_reaches_the_backend_translated,
         nat_errors::an_error_of_the_network_towards_a_backend_reaches_the_client_translated,
         nat_errors::errors_find_their_way_where_the_clients_address_is_kept,
+        nat_errors::an_error_does_not_reach_a_backend_that_may_not_serve,
         nat_errors::an_error_about_nothing_that_is_translated_passes,
         echo::an_echo_request_is_answered_or_withheld_or_left_to_the_host,
         flows::a_syn_makes_neither_a_flow_nor_a_pin,

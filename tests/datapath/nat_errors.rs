@@ -7,7 +7,7 @@ use crate::{
     nat_world::{Seen, Shape, connect, forth},
 };
 use anyhow::{Context as _, Result, ensure};
-use balancer_common::{reason::Reason, state::Proto};
+use balancer_common::{reason::Reason, serve::Serving, state::Proto};
 use etherparse::{LaxSlicedPacket, NetSlice, SlicedPacket, TransportSlice};
 use std::net::IpAddr;
 
@@ -164,12 +164,27 @@ pub(crate) fn errors_find_their_way_where_the_clients_address_is_kept() -> Resul
     Ok(())
 }
 
+pub(crate) fn an_error_does_not_reach_a_backend_that_may_not_serve() -> Result<()> {
+    for client in CLIENTS {
+        let (mut fixture, number, _) = flow(Shape::default(), Proto::Tcp, client)?;
+        let vip = vip_for(client);
+        let (kind, code) = errors(client)[0];
+        let error = message(vip, kind, code, &quote(Proto::Tcp, (vip, PORT), (client, 4000), 8));
+        for state in [0, Serving::RESETS] {
+            fixture.serve(number, state);
+            fixture.expect(&error, Outcome::Drop(Reason::NoBackend))?;
+        }
+    }
+    Ok(())
+}
+
 pub(crate) fn an_error_about_nothing_that_is_translated_passes() -> Result<()> {
     for client in CLIENTS {
         let (mut fixture, _, seen) = flow(Shape::default(), Proto::Tcp, client)?;
         let vip = vip_for(client);
         let (kind, code) = errors(client)[0];
-        // Of a client without a flow, of a port of nobody's, of another backend port, and not to its sender.
+        // Of a client without a flow, of a port of nobody's, of another backend port, of another protocol, and not to
+        // its sender.
         let stranger = quote(Proto::Tcp, (vip, PORT), (client, 4001), 8);
         fixture.expect(&message(vip, kind, code, &stranger), Outcome::Pass)?;
         let port = if seen.from.1 % 2 == 0 { seen.from.1 + 1 } else { seen.from.1 - 1 };
@@ -177,6 +192,8 @@ pub(crate) fn an_error_about_nothing_that_is_translated_passes() -> Result<()> {
         fixture.expect(&message(seen.from.0, kind, code, &nobody), Outcome::Pass)?;
         let elsewhere = quote(Proto::Tcp, seen.from, (seen.to.0, seen.to.1 + 1), 8);
         fixture.expect(&message(seen.from.0, kind, code, &elsewhere), Outcome::Pass)?;
+        let other = quote(Proto::Udp, seen.from, seen.to, 8);
+        fixture.expect(&message(seen.from.0, kind, code, &other), Outcome::Pass)?;
         let misled = quote(Proto::Tcp, seen.from, seen.to, 8);
         fixture.expect(&message(vip, kind, code, &misled), Outcome::Pass)?;
     }

@@ -1,5 +1,6 @@
 //! A fixture whose backends are reached by address translation, and what its packets look like.
 
+pub(crate) use crate::ways::{BACKEND_PORT, FIRST, Shape, backend};
 use crate::{
     fixture::{Fixture, OWN, PEER, PORT, TX, VIP_ANY, VIP4, VIP6, mac, vip_for},
     frames::{Seg, tcp},
@@ -7,46 +8,13 @@ use crate::{
 use anyhow::{Context as _, Result, ensure};
 use balancer_common::{
     state::{Mode, Proto},
-    table::{
-        TableId,
-        listener::{WideAddress, wide4},
-        origin::{self, OriginEntry},
-        ports::{self, Block},
-        way::{Sources, Way, Words},
-    },
+    table::{TableId, ports},
 };
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Port of every backend.
-pub(crate) const BACKEND_PORT: u16 = 8080;
-/// First port of translated connections.
-pub(crate) const FIRST: u16 = 2048;
-/// Bits of a source address that may be anything: there are two of them.
-const HOST_BITS: u8 = 1;
 const SOURCE4: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 2);
 const SOURCE6: Ipv6Addr = Ipv6Addr::new(0xfd00, 9, 0, 0, 0, 0, 0, 2);
-
-/// What the fixture's backends are like.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Shape {
-    /// Words of 64 ports of each source address.
-    pub(crate) words: u16,
-    /// Clients' addresses are kept.
-    pub(crate) keep: bool,
-    /// Port of the backends; 0: the one that the client asked.
-    pub(crate) port: u16,
-    /// As in a way.
-    pub(crate) mtu: u16,
-    /// As in a way.
-    pub(crate) mss: u16,
-}
-
-impl Default for Shape {
-    fn default() -> Self {
-        Self { words: 4, keep: false, port: BACKEND_PORT, mtu: 0, mss: 0 }
-    }
-}
 
 /// Both ends of a packet, its hops, and what else matters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,33 +27,6 @@ pub(crate) struct Seen {
     pub(crate) mss: Option<u16>,
 }
 
-/// A backend's address of the family of `of`.
-pub(crate) fn backend(number: u16, of: IpAddr) -> IpAddr {
-    match of {
-        IpAddr::V4(_) => Ipv4Addr::new(10, 0, 1, number as u8).into(),
-        IpAddr::V6(_) => Ipv6Addr::new(0xfd00, 1, 0, 0, 0, 0, 0, number).into(),
-    }
-}
-
-fn words(address: IpAddr) -> Words {
-    match address {
-        IpAddr::V4(v4) => [u32::from_ne_bytes(v4.octets()), 0, 0, 0],
-        IpAddr::V6(v6) => bytemuck::cast(v6.octets()),
-    }
-}
-
-fn wide(address: IpAddr) -> WideAddress {
-    match address {
-        IpAddr::V4(v4) => wide4(u32::from_ne_bytes(v4.octets())),
-        IpAddr::V6(v6) => bytemuck::cast(v6.octets()),
-    }
-}
-
-fn sources(of: IpAddr) -> Sources {
-    let first = if of.is_ipv4() { SOURCE4.into() } else { SOURCE6.into() };
-    Sources { first: words(first), host_bits: HOST_BITS }
-}
-
 /// Whether an address is one of the sources.
 pub(crate) fn is_source(address: IpAddr) -> bool {
     match address {
@@ -95,44 +36,13 @@ pub(crate) fn is_source(address: IpAddr) -> bool {
 }
 
 impl Shape {
-    fn block(self, number: u16) -> Block {
-        let entries = (u32::from(self.words) * ports::PORTS_A_WORD) << HOST_BITS;
-        let (base, first) = if self.keep { (0, 0) } else { (u32::from(number - 1) * entries, FIRST) };
-        Block { base, first, words: self.words }
-    }
-
-    fn way(self, fixture: &mut Fixture, number: u16, family: IpAddr) -> Way {
-        let sources = if self.keep { Sources::default() } else { sources(family) };
-        Way {
-            sources,
-            destination: words(backend(number, family)),
-            v6: family.is_ipv6(),
-            keep: self.keep,
-            port: self.port,
-            mtu: self.mtu,
-            mss: self.mss,
-            block: self.block(number),
-            hop: fixture.hop(number).by(Mode::Nat),
-        }
-    }
-
-    fn origin(self, number: u16, family: IpAddr, proto: Proto, kept: [u16; 4]) -> OriginEntry {
-        OriginEntry {
-            key: origin::key(wide(backend(number, family)), self.port, proto as u8),
-            sources: sources(family),
-            block: if self.keep { Block::default() } else { self.block(number) },
-            kept: if self.keep { kept } else { [0; 4] },
-            mss: self.mss,
-        }
-    }
-
     /// A fixture of this shape.
     pub(crate) fn fixture(self) -> Result<Fixture> {
         let mut fixture = Fixture::new()?;
         let families = [IpAddr::from(VIP4), IpAddr::from(VIP6)];
         let mut origins = Vec::new();
         for number in 1..=3 {
-            let ways = families.map(|family| self.way(&mut fixture, number, family));
+            let ways = families.map(|family| self.way(number, family, fixture.hop(number)));
             fixture.reach(number, Mode::Nat, ways)?;
             // Numbers of the fixture's listeners: v4 TCP and UDP, v6 TCP and UDP, every TCP port of the third address.
             for (family, proto, kept) in [
@@ -248,7 +158,8 @@ pub(crate) fn connect(fixture: &mut Fixture, client: IpAddr, port: u16) -> Resul
 /// How many ports of a family are taken, and how many rest.
 pub(crate) fn uses(fixture: &Fixture, family: IpAddr, shape: Shape) -> (u32, u32) {
     let table = if family.is_ipv4() { TableId::Ports4 } else { TableId::Ports6 };
-    let words = if shape.keep { u32::from(shape.words) } else { 3 * (u32::from(shape.words) << HOST_BITS) };
+    let backends = if shape.keep { 1 } else { 3 };
+    let words = backends * shape.entries() / ports::PORTS_A_WORD;
     let all = (0..words).map(|number| fixture.ports(table, number));
     all.fold((0, 0), |sum, word| (sum.0 + word.taken.count_ones(), sum.1 + word.resting.count_ones()))
 }

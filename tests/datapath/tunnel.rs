@@ -4,15 +4,13 @@ use crate::{
     fixture::{EGRESS, Fixture, INGRESS, OWN, OWN_EGRESS, Outcome, PORT, TX, VIP4, VIP6, mac, vip_for},
     frames::{IP, Seg, put16, tagged, tcp, udp, with_byte},
     too_big::is_too_big_to,
+    ways::{self, TUNNEL4, TUNNEL6, backend},
 };
 use anyhow::{Context as _, Result, ensure};
 use balancer_common::{
     reason::Reason,
     state::Mode,
-    table::{
-        backend::NextHop,
-        way::{Sources, Way, Words},
-    },
+    table::{backend::NextHop, way::Way},
 };
 use etherparse::{IpNumber, Ipv4HeaderSlice, Ipv6HeaderSlice};
 use std::{
@@ -22,45 +20,19 @@ use std::{
 
 const CLIENT: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
 const CLIENT6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 7, 0, 0, 0, 0, 7);
-const SOURCE4: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 0);
-const SOURCE6: Ipv6Addr = Ipv6Addr::new(0xfd00, 9, 0, 0, 0, 0, 0, 0);
-/// Bits of a source that may be anything.
-const SPREAD: u8 = 8;
 const VLAN: u16 = 0x8100;
 const QINQ: u16 = 0x88a8;
 
-fn words(address: IpAddr) -> Words {
-    match address {
-        IpAddr::V4(v4) => [u32::from_ne_bytes(v4.octets()), 0, 0, 0],
-        IpAddr::V6(v6) => bytemuck::cast(v6.octets()),
-    }
-}
-
 /// The address that a backend's tunnel ends at.
 fn end(number: u16, v6: bool) -> IpAddr {
-    match v6 {
-        false => Ipv4Addr::new(10, 0, 1, number as u8).into(),
-        true => Ipv6Addr::new(0xfd00, 1, 0, 0, 0, 0, 0, number).into(),
-    }
-}
-
-fn way(fixture: &mut Fixture, number: u16, v6: bool, mtu: u16) -> Way {
-    let first = if v6 { SOURCE6.into() } else { SOURCE4.into() };
-    Way {
-        sources: Sources { first: words(first), host_bits: SPREAD },
-        destination: words(end(number, v6)),
-        v6,
-        mtu,
-        hop: fixture.hop(number),
-        ..Way::default()
-    }
+    backend(number, if v6 { CLIENT6.into() } else { CLIENT.into() })
 }
 
 /// A fixture whose backends are reached in tunnels; of IPv6 if `v6`.
 pub(crate) fn tunnelled(v6: bool, mtu: u16) -> Result<Fixture> {
     let mut fixture = Fixture::new()?;
     for number in 1..=3 {
-        let way = way(&mut fixture, number, v6, mtu);
+        let way = ways::tunnel(number, v6, mtu, fixture.hop(number));
         fixture.reach(number, Mode::Ipip, [way; 2])?;
     }
     Ok(fixture)
@@ -205,8 +177,8 @@ pub(crate) fn flows_spread_over_the_sources_and_each_keeps_its_own() -> Result<(
 
 fn is_ours(source: IpAddr) -> bool {
     match source {
-        IpAddr::V4(v4) => v4.octets()[..3] == SOURCE4.octets()[..3],
-        IpAddr::V6(v6) => v6.octets()[..15] == SOURCE6.octets()[..15],
+        IpAddr::V4(v4) => v4.octets()[..3] == TUNNEL4.octets()[..3],
+        IpAddr::V6(v6) => v6.octets()[..15] == TUNNEL6.octets()[..15],
     }
 }
 

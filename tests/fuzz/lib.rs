@@ -19,6 +19,8 @@ mod reading;
 mod sweeper;
 #[path = "../../balancer-user/tests/config/verdict.rs"]
 mod verdict;
+#[path = "../datapath/ways.rs"]
+mod ways;
 #[expect(dead_code, reason = "the proofs use more of it")]
 #[path = "../../balancer-common/tests/proofs/world/mod.rs"]
 mod world;

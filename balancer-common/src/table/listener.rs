@@ -273,6 +273,13 @@ impl<L: Line> Listener<'_, L> {
         Proto::from_code((self.0.load_half(4) >> 16) as u8)
     }
 
+    /// Whether it listens for this transport protocol.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_of(&self, proto: u8) -> bool {
+        (self.0.load_half(4) >> 16) as u8 == proto
+    }
+
     /// Whether clients are pinned.
     #[inline(always)]
     #[must_use]

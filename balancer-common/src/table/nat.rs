@@ -49,10 +49,12 @@ const HOP: usize = 3;
 /// Tells a time at which a connection was begun, and which is still asked for, from a tick.
 pub const BEGUN: u32 = 1;
 
-/// A tick in which an answer was heard, never 0.
+/// A tick in which an answer of this protocol from this port was heard, never 0. Of both it has 14 bits: enough to tell
+/// what comes from elsewhere by mistake.
 #[inline(always)]
-const fn heard(now: u16) -> u32 {
-    (now as u32) << 1 | 1 << 31
+const fn heard(now: u16, proto: u8, port: u16) -> u32 {
+    let from = (port as u32 ^ (proto as u32) << 8) & 0x3fff;
+    (now as u32) << 1 | from << 17 | 1 << 31
 }
 
 impl<L: Line> Entry<'_, L> {
@@ -119,21 +121,25 @@ impl<L: Line> Entry<'_, L> {
         if taken { begun } else { 0 }
     }
 
-    /// Whether an answer of its backend was looked at in this tick, and nothing has happened to the flow since that
-    /// makes the next one worth a look.
+    /// Whether an answer of its backend, of this protocol and from this port, was looked at in this tick, and nothing has
+    /// happened to the flow since that makes the next one worth a look.
     #[inline(always)]
     #[must_use]
-    pub fn heard(self, now: u16) -> bool {
-        self.line.load_half(2 * (self.at + PORT)) == heard(now)
+    pub fn heard(self, now: u16, proto: u8, port: u16) -> bool {
+        self.line.load_half(2 * (self.at + PORT)) == heard(now, proto, port)
     }
 
     /// An answer was looked at, in this tick. Not while the answer to the connection's SYN is still awaited.
     #[inline(always)]
-    pub fn set_heard(self, now: u16) {
+    pub fn set_heard(self, now: u16, proto: u8, port: u16) {
         let word = self.line.load(self.at + PORT);
         if word as u32 & BEGUN == 0 {
             // Whoever has changed it meanwhile is right: the next answer is looked at too.
-            self.line.compare_exchange(self.at + PORT, word, word >> 32 << 32 | heard(now) as u64);
+            self.line.compare_exchange(
+                self.at + PORT,
+                word,
+                word >> 32 << 32 | heard(now, proto, port) as u64,
+            );
         }
     }
 
@@ -200,14 +206,16 @@ mod tests {
         let line = HostLine::default();
         let entry = Entry { line: &line, at: 4 };
         entry.set_port_and_source(4321, 7, 1000 | BEGUN);
-        entry.set_heard(0);
-        assert!(!entry.heard(0), "its SYN is not answered");
+        entry.set_heard(0, 6, 80);
+        assert!(!entry.heard(0, 6, 80), "its SYN is not answered");
         assert_eq!((entry.take_begun(), entry.take_begun()), (1001, 0));
-        entry.set_heard(u16::MAX);
-        assert!(entry.heard(u16::MAX) && !entry.heard(0));
+        entry.set_heard(u16::MAX, 17, 80);
+        assert!(entry.heard(u16::MAX, 17, 80) && !entry.heard(0, 17, 80));
+        assert!(!entry.heard(u16::MAX, 6, 80), "it was a datagram");
+        assert!(!entry.heard(u16::MAX, 17, 443), "it came from another port");
         assert_eq!(entry.take_begun(), 0, "a tick is no time at which it was begun");
         assert_eq!(entry.port_and_source(), (4321, 7));
         entry.set_unheard();
-        assert!(!entry.heard(u16::MAX));
+        assert!(!entry.heard(u16::MAX, 17, 80));
     }
 }

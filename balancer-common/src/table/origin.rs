@@ -72,6 +72,13 @@ impl<L> Clone for Origin<'_, L> {
 impl<L> Copy for Origin<'_, L> {}
 
 impl<L: Line> Origin<'_, L> {
+    /// Whether it is every port of the backend's address.
+    #[inline(always)]
+    #[must_use]
+    pub fn open(self) -> bool {
+        self.0.load(2) as u16 == 0
+    }
+
     /// Bits of a source address that may be anything.
     #[inline(always)]
     #[must_use]

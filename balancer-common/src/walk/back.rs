@@ -45,6 +45,13 @@ pub(super) fn key_of<F: Family, L: Line>(
     F::flow_key(client, port, listener.number(), dport)
 }
 
+/// Whether an answer from this port may be to a client of a listener: where an origin leaves its port open, it is the one
+/// that was asked.
+#[inline(always)]
+pub(super) fn is_asked<L: Line>(open: bool, listener: Listener<'_, L>, port: u16) -> bool {
+    !open || listener.wildcard() || listener.port() == port
+}
+
 /// What an answer comes to before it is sent.
 pub mod answer {
     /// It is no answer.
@@ -67,7 +74,7 @@ pub fn entry_of<F: Family, E: Steps>(env: &E, segment: &Segment<F::Address>, roo
     };
     let Some(entry) = F::entry(env, number) else { return answer::NONE };
     let special = TcpFlags::SYN | TcpFlags::RST;
-    if !segment.flags.any(special) && entry.heard(env.now().flow) {
+    if !segment.flags.any(special) && entry.heard(env.now().flow, segment.proto, segment.sport) {
         if segment.flags.any(TcpFlags::ACK) {
             entry.set_backend_ack(segment.ack);
         }
@@ -77,12 +84,14 @@ pub fn entry_of<F: Family, E: Steps>(env: &E, segment: &Segment<F::Address>, roo
     let Some(listener) = listener::by_number(env, listener) else { return stray(segment) };
     let key = key_of::<F, _>(client, port, listener, segment.sport);
     let Some(place) = having::<F, E>(env, &key, number) else { return stray(segment) };
-    if !listener.nat() || place.word.state() == FlowState::RESET {
+    // Segments and datagrams share the ports of a block.
+    let belongs = listener.is_of(segment.proto) && is_asked(origin.open(), listener, segment.sport);
+    if !listener.nat() || !belongs || place.word.state() == FlowState::RESET {
         return stray(segment);
     }
     seen::<F, E>(env, segment, &key, place, entry);
     if !segment.flags.any(TcpFlags::RST) {
-        entry.set_heard(env.now().flow);
+        entry.set_heard(env.now().flow, segment.proto, segment.sport);
     }
     number
 }
@@ -151,7 +160,9 @@ pub(super) fn kept<F: Family, E: Env>(
 ) -> u32 {
     let mut numbers = origin.kept();
     for _ in 0..origin::KEPT {
-        if let Some(listener) = listener::by_number(env, numbers as u16) {
+        if let Some(listener) = listener::by_number(env, numbers as u16)
+            && is_asked(origin.open(), listener, asked)
+        {
             let key = key_of::<F, _>(client.0, client.1, listener, asked);
             if let Some(place) = find::<F, E>(env, &key) {
                 return F::FlowSlots::hint(place.line, place.slot);

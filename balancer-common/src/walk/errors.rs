@@ -22,7 +22,7 @@ use crate::{
     parse::{IpHeader, icmp, link},
     reason::Reason,
     table::{
-        backend::NextHop,
+        backend::{self, NextHop},
         interface,
         key::Slots,
         listener::{self, ListenerKey},
@@ -115,14 +115,15 @@ pub fn about<F: Family, E: Env, P: Packet>(env: &E, packet: &P, at: Parts, towar
         return About::NOTHING;
     };
     let root = listener::root(env);
-    let number = match towards {
+    let (number, asked, open) = match towards {
         Towards::Client => {
             let key = origin::key(F::wide(destination), dport, at.proto());
             let Some(origin) = origin::find(env, root, &key) else { return About::NOTHING };
-            match origin.entry(F::words(source), F::IS_V4, sport) {
+            let number = match origin.entry(F::words(source), F::IS_V4, sport) {
                 Some(number) => number,
                 None => answers::kept::<F, E>(env, origin, (source, sport), dport),
-            }
+            };
+            (number, dport, origin.open())
         }
         Towards::Backend => {
             let key = ListenerKey { address: F::wide(source), port: sport, proto: at.proto() };
@@ -130,25 +131,28 @@ pub fn about<F: Family, E: Env, P: Packet>(env: &E, packet: &P, at: Parts, towar
                 return About::NOTHING;
             };
             let key = answers::key_of::<F, _>(destination, dport, listener, sport);
-            translate::find::<F, E>(env, &key)
-                .map_or(nat::NONE, |place| F::FlowSlots::hint(place.line, place.slot))
+            let number = translate::find::<F, E>(env, &key)
+                .map_or(nat::NONE, |place| F::FlowSlots::hint(place.line, place.slot));
+            (number, sport, true)
         }
     };
     // A port of nobody's, or of another connection by now: the flow says whether it is still its own.
-    let asked = if towards == Towards::Client { dport } else { sport };
-    match backend_of::<F, E>(env, number, asked) {
+    match backend_of::<F, E>(env, number, (asked, open), at.proto()) {
         0 => About::NOTHING,
         backend => About(number as u64 | (backend as u64) << 32),
     }
 }
 
-/// The number of the backend of the flow that has this entry; 0 if it is no more. `asked` is the port that the client
-/// asked.
+/// The number of the backend of the flow that has this entry; 0 if it is no more, or is not of this protocol. `asked` is the
+/// port that the client asked, if the backend's is `open`.
 #[inline(always)]
-fn backend_of<F: Family, E: Env>(env: &E, number: u32, asked: u16) -> u16 {
+fn backend_of<F: Family, E: Env>(env: &E, number: u32, (asked, open): (u16, bool), proto: u8) -> u16 {
     let Some(entry) = F::entry(env, number) else { return 0 };
     let (client, port, listener) = F::owner(entry);
     let Some(listener) = listener::by_number(env, listener) else { return 0 };
+    if !listener.is_of(proto) || !answers::is_asked(open, listener, asked) {
+        return 0;
+    }
     let key = answers::key_of::<F, _>(client, port, listener, asked);
     answers::having::<F, E>(env, &key, number).map_or(0, |place| place.word.backend())
 }
@@ -160,6 +164,10 @@ pub fn forth<F: Family, E: Steps, P: Packet>(env: &E, packet: &mut P, at: Parts,
     else {
         return forward::dropped(env, Reason::TableError);
     };
+    // As of any other packet: nobody else knows the connection.
+    if !backend::serving(env, about.backend()).flows() {
+        return forward::dropped(env, Reason::NoBackend);
+    }
     let Some((sport, dport)) = ports(packet, at.ports()) else {
         return forward::dropped(env, Reason::TableError);
     };

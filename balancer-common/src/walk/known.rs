@@ -263,7 +263,7 @@ pub fn reroute<F: Family, E: Steps>(
             false => 0,
         };
         if number == nat::NONE {
-            return Decision::answer(Reason::NatExhausted);
+            return no_port(segment);
         }
         let hint = F::FlowSlots::hint(place.line, place.slot);
         let new = old.with_backend(backend).with_seen(env.now().flow).with_counted(false);
@@ -279,6 +279,15 @@ pub fn reroute<F: Family, E: Steps>(
         }
     }
     Decision::forward(backend, Reason::Rehashed)
+}
+
+/// A segment of a flow that would move to a backend for which there is no port. Nobody answers a RST.
+#[inline(always)]
+const fn no_port<A>(segment: &Segment<A>) -> Decision {
+    match segment.proto == PROTO_TCP && segment.flags.any(TcpFlags::RST) {
+        true => Decision::drop(Reason::NatStray),
+        false => Decision::answer(Reason::NatExhausted),
+    }
 }
 
 /// Counts a moved flow at its new backend, and in the pin, which moves with it.

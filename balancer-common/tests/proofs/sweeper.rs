@@ -20,9 +20,19 @@ use std::collections::HashSet;
 pub(crate) fn sweep<F: Family, L: Line>(cpu: &Cpu<L>) {
     each::<F::Flows, L>(cpu.world(), |line, slot, word| {
         let key = F::FlowSlots::key(line, slot, word);
+        let hint = F::FlowSlots::hint(line, slot);
         if EvictExpired::is_over::<F, _>(cpu, &key, word) && bucket::free::<F::FlowSlots, _>(line, slot, word)
         {
             flow::ended::<F, _>(cpu, &key, word, Transition::Expired);
+            flow::freed::<F, _>(cpu, &key, hint);
+        }
+    });
+    each::<F::Embryonic, L>(cpu.world(), |line, slot, word| {
+        let key = F::FlowSlots::key(line, slot, word);
+        let hint = F::FlowSlots::hint(line, slot);
+        if EvictExpired::is_over::<F, _>(cpu, &key, word) && bucket::free::<F::FlowSlots, _>(line, slot, word)
+        {
+            flow::freed::<F, _>(cpu, &key, hint);
         }
     });
     each::<F::Pins, L>(cpu.world(), |line, slot, word| {

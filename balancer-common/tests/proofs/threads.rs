@@ -30,7 +30,8 @@ use std::{
 const CPUS: u64 = 3;
 /// Clients of each family, with two ports each: more connections than the tables hold.
 const CLIENTS: u32 = 120;
-const SHAPE: Shape = Shape { flows: sizes(40, 5, 12), pins: sizes(24, 3, 6), backends: 3, bound: 40 };
+const SHAPE: Shape =
+    Shape { flows: sizes(40, 5, 12), pins: sizes(24, 3, 6), backends: 3, bound: 40, entries: 0 };
 
 /// What a client may send; a FIN ends at 101, so only the last of the ACKs revives.
 const SEGMENTS: &[(u8, u32)] = &[

@@ -14,7 +14,7 @@ use crate::api::{
     types::{ExplainDoc, ExplainQuestion, ExplainRequest},
 };
 
-/// Which backend a packet goes to, and each step that decides it.
+/// Which backend a packet goes to, each step that decides it, and how it gets there.
 ///
 /// The answer comes from the code that the kernel runs. With a source port it is about that flow, if it lives; without, about a new connection of this client.
 /// Of a flow that is reset it tells why, when its segments are answered by a RST, and where its client's next connection goes.

@@ -165,7 +165,7 @@ impl Dataplane {
             idle: self.tables.clock.flow_seconds(word.idle(now)),
             nat: None,
         };
-        FlowRow { nat: translation::source(&self.tables, &row, hint), ..row }
+        FlowRow { nat: translation::source(&self.tables, row.client, row.listener, row.backend, hint), ..row }
     }
 
     /// Pins that fit the filter and have not run out, `limit` at most, in no order.

@@ -12,13 +12,7 @@ use balancer_common::{
     },
 };
 
-use super::{
-    Dataplane, listener,
-    query::{FlowRow, HostFamily},
-    resets::Server,
-    tables::Tables,
-    way,
-};
+use super::{Dataplane, listener, query::HostFamily, resets::Server, tables::Tables, way};
 
 /// How the ports of a block are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,25 +61,31 @@ impl Dataplane {
     }
 }
 
-/// The address and port that a flow's packets come from at its backend, if they are translated; `hint` is what stands
-/// beside its slot.
-pub(super) fn source(tables: &Tables, flow: &FlowRow, hint: u32) -> Option<SocketAddr> {
-    listener(tables, flow.listener).filter(|it| it.nat())?;
-    let v4 = flow.client.is_ipv4();
+/// The address and port that the packets of `client`'s flow of a listener come from at its backend, if they are
+/// translated; `hint` is what stands beside its slot.
+pub(super) fn source(
+    tables: &Tables,
+    client: SocketAddr,
+    of: u16,
+    backend: u16,
+    hint: u32,
+) -> Option<SocketAddr> {
+    listener(tables, of).filter(|it| it.nat())?;
+    let v4 = client.is_ipv4();
     let (owner, (port, number)) = match v4 {
         true => nat::find4(tables, hint).map(facts),
         false => nat::find6(tables, hint).map(facts),
     }?;
     // An entry that has changed hands since the slot was read.
-    if owner >> 32 != u64::from(flow.client.port()) | u64::from(flow.listener) << 16 {
+    if owner >> 32 != u64::from(client.port()) | u64::from(of) << 16 {
         return None;
     }
-    let way = way(tables, flow.backend, v4);
+    let way = way(tables, backend, v4);
     if way.hop.mode() != Mode::Nat as u8 {
         return None;
     }
     if way.keep {
-        return Some(flow.client);
+        return Some(client);
     }
     let first = way.sources.first;
     let address = match v4 {
@@ -107,16 +107,7 @@ pub(super) fn server<F: HostFamily>(
     hint: u32,
     asked: u16,
 ) -> Option<Server> {
-    let flow = FlowRow {
-        client,
-        listener: F::listener_of(key),
-        dport: asked,
-        backend,
-        state: "reset",
-        idle: 0.0,
-        nat: None,
-    };
-    let own = source(tables, &flow, hint)?;
+    let own = source(tables, client, F::listener_of(key), backend, hint)?;
     let ack = F::entry(tables, hint)?.backend_ack();
     let way = way(tables, backend, F::IS_V4);
     let address = F::address(F::of_words(way.destination));
@@ -181,25 +172,20 @@ mod tests {
         tables
     }
 
-    fn flow(client: &str) -> FlowRow {
-        let client = client.parse().unwrap();
-        FlowRow { client, listener: LISTENER, dport: 0, backend: BACKEND, state: "udp", idle: 0.0, nat: None }
-    }
-
     /// What the flow of `client` is said to come from, if its entry 3 says port 2000 of source 9, and is of `sport`.
     fn told(tables: &Dataplane, client: &str, sport: u16) -> Option<String> {
         let owner = (u64::from(sport) | u64::from(LISTENER) << 16) << 32;
-        let flow = flow(client);
+        let client: SocketAddr = client.parse().unwrap();
         let write = |entry: Entry<'_, _>| {
             entry.set_owner(owner | 0xffff);
             entry.set_port_and_source(2000, 9, 0);
         };
-        match flow.client.is_ipv4() {
+        match client.is_ipv4() {
             true => nat::find4(&tables.tables, 3).map(write),
             false => nat::find6(&tables.tables, 3).map(write),
         }
         .unwrap();
-        source(&tables.tables, &flow, 3).map(|it| it.to_string())
+        source(&tables.tables, client, LISTENER, BACKEND, 3).map(|it| it.to_string())
     }
 
     #[test]

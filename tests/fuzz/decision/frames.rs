@@ -1,6 +1,9 @@
 //! Frames of a few clients.
 
-use etherparse::{IpHeaders, IpNumber, Ipv4Header, Ipv6Header, PacketBuilder, PacketBuilderStep};
+use etherparse::{
+    IpHeaders, IpNumber, Ipv4Header, Ipv6Header, NetSlice, PacketBuilder, PacketBuilderStep, SlicedPacket,
+    TcpOptionElement, TransportSlice,
+};
 
 use crate::world::{Addresses, OWN, PORT, PORT_BY_CONNECTION, VIP_ANY};
 use balancer_common::walk::family::{V4, V6};
@@ -12,6 +15,8 @@ const INITIAL: u32 = 1000;
 const OFFSETS: [u32; 8] = [0, 1, 2, 101, 65_536, 65_537, 1 << 31, u32::MAX - 98];
 const ACKS: [u32; 4] = [5000, 5001, 5000 + (1 << 30), 4000];
 const PAYLOADS: [usize; 4] = [0, 0, 1, 100];
+/// Segment size that a SYN announces, if it does.
+const SEGMENT_SIZE: u16 = 1460;
 
 /// Source and destination of one family.
 #[derive(Clone, Copy)]
@@ -51,6 +56,22 @@ impl Connection {
         Self { ends, sport, dport }
     }
 
+    /// That of who answers the packet in a frame; `None` if it is neither TCP nor UDP.
+    pub(super) fn answering(frame: &[u8]) -> Option<Self> {
+        let packet = SlicedPacket::from_ethernet(frame).ok()?;
+        let (sport, dport) = match packet.transport? {
+            TransportSlice::Tcp(tcp) => (tcp.source_port(), tcp.destination_port()),
+            TransportSlice::Udp(udp) => (udp.source_port(), udp.destination_port()),
+            _ => return None,
+        };
+        let ends = match packet.net? {
+            NetSlice::Ipv4(ip) => Ends::V4(ip.header().source(), ip.header().destination()),
+            NetSlice::Ipv6(ip) => Ends::V6(ip.header().source(), ip.header().destination()),
+            _ => return None,
+        };
+        Some(Self { ends, sport, dport }.turned())
+    }
+
     fn turned(self) -> Self {
         let ends = match self.ends {
             Ends::V4(source, destination) => Ends::V4(destination, source),
@@ -73,7 +94,8 @@ impl Connection {
         })
     }
 
-    /// A segment; `numbers` picks sequence number 3 · ack 2 · payload 2, from the lowest bit up.
+    /// A segment; `numbers` picks sequence number 3 · ack 2 · payload 2 · whether a SYN announces a segment size 1, from the
+    /// lowest bit up.
     pub(super) fn segment(self, flags: u8, numbers: u8) -> Vec<u8> {
         let pick = usize::from(numbers);
         let seq = INITIAL.wrapping_add(OFFSETS[pick & 7]);
@@ -81,6 +103,10 @@ impl Connection {
         tcp.acknowledgment_number = ACKS[pick >> 3 & 3];
         (tcp.fin, tcp.syn, tcp.rst) = (flags & 1 != 0, flags & 2 != 0, flags & 4 != 0);
         (tcp.psh, tcp.ack) = (flags & 8 != 0, flags & 16 != 0);
+        if tcp.syn && numbers >> 7 != 0 {
+            let size = [TcpOptionElement::MaximumSegmentSize(SEGMENT_SIZE)];
+            tcp.set_options(&size).expect("it fits");
+        }
         let mut frame = Vec::new();
         let payload = vec![0x55; PAYLOADS[pick >> 5 & 3]];
         self.ip().tcp_header(tcp).write(&mut frame, &payload).expect("a Vec takes every frame");

@@ -49,12 +49,40 @@ pub(crate) fn one_fate(frame: &[u8]) -> Result<Verdict, String> {
     Ok(verdict)
 }
 
+/// Sends a frame through the whole walk of a world whose backends are reached by their MAC addresses.
+///
+/// # Errors
+/// As [`counted`] and [`by_macs`].
+fn walked<L: Line>(cpu: &Cpu<L>, frame: &[u8]) -> Result<Fate, String> {
+    let fate = counted(cpu, frame)?;
+    by_macs(&fate, frame)?;
+    Ok(fate)
+}
+
+/// What may come of a frame where backends are reached by their MAC addresses.
+///
+/// # Errors
+/// If it was changed where it is not sent on, or more of it than its MAC addresses; or if it was answered by something else
+/// than a RST to it.
+pub(crate) fn by_macs(fate: &Fate, frame: &[u8]) -> Result<(), String> {
+    match fate.reason {
+        Some(Reason::NoBackendUnreachable) => return is_unreachable_to(&fate.frame, frame),
+        Some(reason) if reason.fate() == reason::Fate::Answered => return is_rst_to(&fate.frame, frame),
+        _ => {}
+    }
+    let sent = fate.verdict == Verdict::TX || fate.verdict.redirects();
+    let may_change = if sent { 12 } else { 0 };
+    match fate.frame.get(may_change..) == frame.get(may_change..) {
+        true => Ok(()),
+        false => Err(format!("{:?}, and the frame was changed", fate.verdict)),
+    }
+}
+
 /// Sends a frame through the whole walk.
 ///
 /// # Errors
-/// If it was not counted under exactly one reason, or none where it passes; or if it was changed where it is not sent
-/// on, or more of it than its MAC addresses; or if it was answered by something else than a RST to it.
-pub(crate) fn walked<L: Line>(cpu: &Cpu<L>, frame: &[u8]) -> Result<Fate, String> {
+/// If it was not counted under exactly one reason, or none where it passes; or if it passes and was changed.
+pub(crate) fn counted<L: Line>(cpu: &Cpu<L>, frame: &[u8]) -> Result<Fate, String> {
     let counts = || Reason::ALL.iter().map(|reason| cpu.counts().reason(*reason)).collect::<Vec<_>>();
     let before = counts();
     let mut packet = Guarded { bytes: frame.to_vec() };
@@ -68,19 +96,10 @@ pub(crate) fn walked<L: Line>(cpu: &Cpu<L>, frame: &[u8]) -> Result<Fate, String
     if counted.len() != usize::from(verdict != Verdict::PASS) {
         return Err(format!("{verdict:?} was counted as {counted:?}"));
     }
-    let reason = counted.first().copied();
-    if reason.is_some_and(|reason| reason.fate() == reason::Fate::Answered) {
-        match reason {
-            Some(Reason::NoBackendUnreachable) => is_unreachable_to(&packet.bytes, frame)?,
-            _ => is_rst_to(&packet.bytes, frame)?,
-        }
-        return Ok(Fate { verdict, reason, frame: packet.bytes });
+    if verdict == Verdict::PASS && packet.bytes != frame {
+        return Err("it passes, and was changed".to_owned());
     }
-    let may_change = if verdict == Verdict::TX || verdict.redirects() { 12 } else { 0 };
-    if packet.bytes.get(may_change..) != frame.get(may_change..) {
-        return Err(format!("{verdict:?}, and the frame was changed"));
-    }
-    Ok(Fate { verdict, reason, frame: packet.bytes })
+    Ok(Fate { verdict, reason: counted.first().copied(), frame: packet.bytes })
 }
 
 /// Turns a frame towards the service, so that it is not passed for its address.

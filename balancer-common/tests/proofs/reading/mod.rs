@@ -2,7 +2,7 @@
 //! over bytes: the proofs try them on packets at random, the fuzzer on whatever reaches more of the code.
 
 pub(crate) mod agreement;
-mod answered;
+pub(crate) mod answered;
 pub(crate) mod fate;
 mod guarded;
 

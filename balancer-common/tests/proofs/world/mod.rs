@@ -2,6 +2,7 @@
 //! their own.
 
 mod cpu;
+mod modes;
 
 pub(crate) use cpu::{Counts, Cpu};
 
@@ -17,7 +18,8 @@ use balancer_common::{
         backend::{self, NextHop},
         interface,
         line::{HostLine, Line},
-        listener::{Echo, ListenerEntry, ListenerKey, Root, TimeoutTicks, wide4},
+        listener::{Echo, ListenerEntry, ListenerKey, TimeoutTicks, wide4},
+        nat, ports,
         service::{self, MaglevRoot, maglev_lines},
     },
     walk::family::{Family, V4, V6},
@@ -46,6 +48,7 @@ pub(crate) const FLOW_TICK: u64 = 1 << FLOW_TICK_SHIFT;
 pub(crate) const TIMEOUTS: TimeoutTicks = TimeoutTicks { syn: 4, established: 12, closing: 2, udp: 6 };
 
 const FLOW_TICK_SHIFT: u32 = 4;
+const PORT_REST_SHIFT: u32 = 9;
 const MAGLEV: u32 = 251;
 const ALL: u8 = Serving::FLOWS | Serving::PINNED | Serving::NEW;
 
@@ -78,12 +81,14 @@ pub(crate) struct Shape {
     pub(crate) backends: u16,
     /// Fresh flows, and UDP flows, of a family at most.
     pub(crate) bound: u32,
+    /// Entries of translated flows, v4 and v6 each.
+    pub(crate) entries: u32,
 }
 
 impl Shape {
     /// A world of two buckets and one of overflow in each table.
     pub(crate) const TINY: Self =
-        Self { flows: sizes(2, 1, 1), pins: sizes(2, 1, 1), backends: 2, bound: 1000 };
+        Self { flows: sizes(2, 1, 1), pins: sizes(2, 1, 1), backends: 2, bound: 1000, entries: 0 };
 }
 
 /// Sizes of a table.
@@ -122,7 +127,7 @@ impl<L: TestLine> World<L> {
             pin_tick_shift: 0,
             fresh_limit: shape.bound,
             udp_limit: shape.bound,
-            port_rest_shift: 14,
+            port_rest_shift: PORT_REST_SHIFT,
             reserved: 0,
         };
         let tables = TableId::ALL.iter().map(|table| table_lines(*table, &shape, v4, v6)).collect();
@@ -137,36 +142,13 @@ impl<L: TestLine> World<L> {
         ingress.store(interface::WORD_MAC, NextHop::new(OWN, 0).mac());
         for number in 1..=backends {
             self.serve(number, ALL);
-            let hop = NextHop::new([2, 0, 0, 0, 1, number as u8], INGRESS as u16);
-            self.at(TableId::Backends, usize::from(number)).store(backend::WORD_NEXT_HOP, hop.0);
+            self.reach(number, self.hop(number));
         }
         let service = self.at(TableId::Services, usize::from(SERVICE));
         service.store(service::WORD_AFFINITY, u64::from(AFFINITY));
         service.store(service::WORD_ROOT, MaglevRoot { current: 1, previous: 0 }.bits());
         self.choose_among(&(1..=backends).collect::<Vec<_>>());
-        self.listen();
-    }
-
-    /// Writes the listeners under a seed that keeps them apart.
-    fn listen(&self) {
-        let entries = listeners();
-        let place = |entry: &ListenerEntry, root| entry.key.place(&self.settings.index_key, root);
-        let root = (0..)
-            .map(|seed| Root::new(0, true, 6, seed))
-            .find(|root| {
-                let mut places: Vec<u32> = entries.iter().map(|entry| place(entry, *root)).collect();
-                places.sort_unstable();
-                places.windows(2).all(|two| two[0] != two[1])
-            })
-            .expect("so few keys find places of their own among 64");
-        for entry in &entries {
-            let line = self.at(TableId::Listeners, usize::from(entry.listener));
-            entry.words().iter().enumerate().for_each(|(word, value)| line.store(word, *value));
-            let place = place(entry, root);
-            store_number(self.at(TableId::Index, (place / NUMBERS_PER_LINE) as usize), place, entry.listener);
-        }
-        self.at(TableId::Root, 0).store(0, root.0);
-        self.at(TableId::Interfaces, INGRESS as usize).store(interface::WORD_ROOT, root.0);
+        self.listen(false, &[]);
     }
 
     /// Lets new clients have these backends alone.
@@ -220,7 +202,11 @@ fn table_lines<L: TestLine>(table: TableId, shape: &Shape, v4: bool, v6: bool) -
         TableId::Tentative6 => shared(v6, shape.pins.small),
         TableId::Gauges => shared(true, 1),
         TableId::Maglev => fixed(1 + maglev_lines(MAGLEV)),
-        TableId::Listeners => fixed(1 + listeners().len() as u32),
+        TableId::Listeners => fixed(modes::LISTENERS),
+        TableId::Ways => fixed(2 * BACKENDS as u32),
+        TableId::Ports4 | TableId::Ports6 => shared(true, ports::lines(shape.entries)),
+        TableId::Nat4 => shared(true, nat::lines4(shape.entries)),
+        TableId::Nat6 => shared(true, nat::lines6(shape.entries)),
         _ => fixed(BACKENDS as u32),
     }
 }

@@ -41,12 +41,30 @@ pub struct WayInfo {
     pub address: IpAddr,
     /// The gateway on the way there; `null`: it is on the segment of an interface.
     pub gateway: Option<IpAddr>,
+    /// The interface that they leave by; `null`: not known yet.
+    #[serde(default)]
+    pub interface: Option<String>,
     /// The MAC address that they are sent to.
     pub mac: Option<String>,
     /// Bytes of the largest IP packet that fits; `null`: not known.
     pub mtu: Option<u16>,
     /// Where they come from then, an address or prefix; `null`: from their client.
     pub source: Option<String>,
+}
+
+impl WayInfo {
+    /// How it leads to its address, as it is shown.
+    #[must_use]
+    pub fn leads(&self) -> String {
+        let Self { clients: _, address: _, gateway, interface, mac, mtu, source: _ } = self;
+        let words = [
+            gateway.map(|gateway| format!("via {gateway}")),
+            interface.as_ref().map(|interface| format!("dev {interface}")),
+            Some(mac.as_ref().map_or_else(|| "unknown".to_owned(), |mac| format!("at {mac}"))),
+            mtu.map(|mtu| format!("mtu {mtu}")),
+        ];
+        words.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// One backend.

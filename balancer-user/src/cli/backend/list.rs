@@ -107,13 +107,8 @@ fn ways(ways: &[WayInfo]) -> Option<String> {
 }
 
 fn way(info: &WayInfo) -> String {
-    let WayInfo { clients: _, address, gateway, mac, mtu, source } = info;
-    let mut words = vec![address.to_string()];
-    words.extend(gateway.map(|gateway| format!("via {gateway}")));
-    words.extend(mac.as_ref().map_or_else(|| Some("unknown".to_owned()), |mac| Some(format!("at {mac}"))));
-    words.extend(mtu.map(|mtu| format!("mtu {mtu}")));
-    words.extend(source.as_ref().map(|source| format!("from {source}")));
-    words.join(" ")
+    let from = info.source.as_ref().map_or(String::new(), |source| format!(" from {source}"));
+    format!("{} {}{from}", info.address, info.leads())
 }
 
 fn admin(admin: Admin) -> Value {

@@ -154,6 +154,8 @@ pub(super) fn pins() -> PinsDoc {
     PinsDoc { schema: Schema, pins, truncated: false }
 }
 
+const WAY: &str = "nat, to 10.0.1.10:8081 dev eth0 at 02:00:00:00:00:01 mtu 1500, from 192.0.2.73:2000";
+
 pub(super) fn explanation() -> ExplainDoc {
     let step = |step: &str, detail: &str| ExplainStep { step: step.into(), detail: detail.into() };
     ExplainDoc {
@@ -165,7 +167,7 @@ pub(super) fn explanation() -> ExplainDoc {
         next_backend: None,
         by: "pin".into(),
         reason: "pin".into(),
-        steps: vec![step("service", "ws"), step("flow", "none"), step("pin", "ws-1, up")],
+        steps: vec![step("service", "ws"), step("flow", "none"), step("pin", "ws-1, up"), step("way", WAY)],
         maglev_backend: Some("ws-2".into()),
     }
 }

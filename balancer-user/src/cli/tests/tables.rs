@@ -148,11 +148,13 @@ fn backend_list_wide_says_the_way_once_where_both_families_go_alike() {
         clients: clients.into(),
         address: "10.0.1.10".parse().unwrap(),
         gateway: Some("10.0.0.1".parse().unwrap()),
+        interface: Some("eth0".into()),
         mac: Some("02:00:00:00:00:01".into()),
         mtu: Some(mtu),
         source: Some("192.0.2.64/28".into()),
     };
-    let text = |mtu| format!("10.0.1.10 via 10.0.0.1 at 02:00:00:00:00:01 mtu {mtu} from 192.0.2.64/28");
+    let text =
+        |mtu| format!("10.0.1.10 via 10.0.0.1 dev eth0 at 02:00:00:00:00:01 mtu {mtu} from 192.0.2.64/28");
     document.backends[0].ways = vec![way("v4", 1400), way("v6", 1400)];
     document.backends[1].ways = vec![way("v4", 1400), way("v6", 1300)];
     let out = piped(&document, "backend list ws -o wide");
@@ -205,6 +207,7 @@ STEP     DETAIL
 service  ws
 flow     none
 pin      ws-1, up
+way      nat, to 10.0.1.10:8081 dev eth0 at 02:00:00:00:00:01 mtu 1500, from 192.0.2.73:2000
 ",
     );
 }

@@ -6,6 +6,7 @@ mod addition;
 mod documents;
 mod drains;
 mod events;
+mod explain;
 mod fullness;
 mod guards;
 mod lookup;

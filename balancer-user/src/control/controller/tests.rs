@@ -1,6 +1,7 @@
 //! The owner over tables in heap memory.
 
 mod drain;
+mod explain;
 mod failover;
 mod full;
 mod modes;

@@ -1,26 +1,22 @@
-//! Flows, pins and explanations as the API shows them: numbers become names.
+//! Flows and pins as the API shows them: numbers become names.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, SocketAddr},
-};
+use std::{collections::HashMap, net::IpAddr};
 
 use ipnet::IpNet;
 
 use super::{Control, member::Stage};
 use crate::{
     api::types::{
-        ApiError, DEFAULT_LIMIT, ErrorCode, ExplainDoc, ExplainQuestion, ExplainStep, FlowCountDoc,
-        FlowCountRow, FlowQuery, FlowRow, FlowsDoc, PinQuery, PinRow, PinsDoc, ReleaseDoc, ReleaseQuery,
-        Schema,
+        ApiError, DEFAULT_LIMIT, ErrorCode, FlowCountDoc, FlowCountRow, FlowQuery, FlowRow, FlowsDoc,
+        PinQuery, PinRow, PinsDoc, ReleaseDoc, ReleaseQuery, Schema,
     },
     config::{Listen, Service},
     control::entries::{listener_id, listener_key, service_identity},
-    dataplane::{self, Explanation, FlowFilter, PinFilter, Released},
+    dataplane::{self, FlowFilter, PinFilter, Released},
 };
 
 /// A service's listeners by number.
-type Listeners<'a> = HashMap<u16, (&'a Service, Listen)>;
+pub(super) type Listeners<'a> = HashMap<u16, (&'a Service, Listen)>;
 
 impl Control {
     /// Flows that the query asks for.
@@ -169,50 +165,6 @@ impl Control {
         }
     }
 
-    /// Where each packet would go, all from one state of the tables.
-    #[must_use]
-    pub fn explain(&self, questions: &[ExplainQuestion]) -> Vec<ExplainDoc> {
-        let listeners = self.listeners_by_number();
-        questions.iter().map(|question| self.explain_one(question, &listeners)).collect()
-    }
-
-    fn explain_one(&self, question: &ExplainQuestion, listeners: &Listeners<'_>) -> ExplainDoc {
-        let ExplainQuestion { source, source_port, destination, port, proto } = *question;
-        let client = SocketAddr::new(source, source_port.unwrap_or(0));
-        let to = SocketAddr::new(destination, port);
-        let Explanation { listener, service: _, backend, next, by, reason, steps, maglev } =
-            self.tables.explain(client, to, proto);
-        let service = listener.and_then(|number| listeners.get(&number)).map(|(it, _)| it.name.clone());
-        ExplainDoc {
-            schema: Schema,
-            client: source_port.map_or_else(|| source.to_string(), |_| client.to_string()),
-            destination: format!("{to}/{proto}"),
-            service: service.clone(),
-            backend: backend.map(|number| self.backend_name(number)),
-            next_backend: next.map(|number| self.backend_name(number)),
-            by: by.word().to_owned(),
-            reason: reason.map_or("pass", |reason| reason.name()).to_owned(),
-            steps: steps
-                .into_iter()
-                .map(|(step, detail)| ExplainStep { step: step.to_owned(), detail: self.with_names(&detail) })
-                .collect(),
-            maglev_backend: maglev.map(|number| self.backend_name(number)),
-        }
-    }
-
-    /// Replaces each `{backend 7}` by the backend's name.
-    fn with_names(&self, text: &str) -> String {
-        let mut named = String::new();
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once("{backend ") {
-            let Some((number, after)) = after.split_once('}') else { break };
-            named.push_str(before);
-            named.push_str(&number.parse().map_or_else(|_| number.to_owned(), |it| self.backend_name(it)));
-            rest = after;
-        }
-        named + rest
-    }
-
     pub(super) fn backend_name(&self, number: u16) -> String {
         self.members.get(&number).map_or_else(|| format!("#{number}"), |member| member.named.backend.clone())
     }
@@ -238,7 +190,7 @@ impl Control {
         Ok(numbers)
     }
 
-    fn listeners_by_number(&self) -> Listeners<'_> {
+    pub(super) fn listeners_by_number(&self) -> Listeners<'_> {
         let numbered = self.services.iter().filter_map(|service| {
             Some((service, self.numbers.services.of(&service_identity(&service.name))?))
         });

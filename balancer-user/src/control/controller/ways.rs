@@ -184,6 +184,7 @@ impl Control {
             clients: family(v4).to_owned(),
             address,
             gateway: None,
+            interface: self.name_of(neighbour),
             mac: Some(neighbour.mac.to_string()),
             mtu: Some(mtu(neighbour)).filter(|mtu| *mtu != 0),
             source: None,
@@ -195,6 +196,7 @@ impl Control {
             return None;
         }
         let address = address_of(way.destination, way.v6);
+        let neighbour = self.hops.get(&address);
         let [a, b, c, d, e, f, ..] = way.hop.mac().to_le_bytes();
         let first = address_of(way.sources.first, way.v6);
         let source = match way.sources.host_bits {
@@ -205,11 +207,18 @@ impl Control {
         Some(WayInfo {
             clients: family(v4).to_owned(),
             address,
-            gateway: self.hops.get(&address).and_then(|neighbour| neighbour.gateway),
+            gateway: neighbour.and_then(|neighbour| neighbour.gateway),
+            interface: neighbour.and_then(|neighbour| self.name_of(neighbour)),
             mac: (way.hop != NextHop(0)).then(|| Mac([a, b, c, d, e, f]).to_string()),
             mtu: Some(way.mtu).filter(|mtu| *mtu != 0),
             source,
         })
+    }
+
+    /// The interface that a neighbour is behind.
+    fn name_of(&self, neighbour: &Neighbour) -> Option<String> {
+        let link = self.links.values().find(|link| link.index == neighbour.ifindex);
+        link.map(|link| link.name.clone())
     }
 
     /// Gives blocks to those whose packets are translated.
@@ -295,7 +304,7 @@ pub(super) fn claims_of<'a>(
     heard.map(move |endpoint| Claim { number, endpoint: *endpoint, source: service.source })
 }
 
-const fn family(v4: bool) -> &'static str {
+pub(super) const fn family(v4: bool) -> &'static str {
     if v4 { "v4" } else { "v6" }
 }
 

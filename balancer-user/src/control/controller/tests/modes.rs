@@ -28,7 +28,7 @@ fn nat() -> String {
     of_mode("mode = \"nat\"")
 }
 
-fn ip(text: &str) -> IpAddr {
+pub(super) fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
@@ -42,7 +42,7 @@ impl Bench {
     }
 
     /// Everybody is behind a gateway, on a way that is narrow.
-    fn behind_a_gateway(text: &str) -> Self {
+    pub(super) fn behind_a_gateway(text: &str) -> Self {
         let mut bench = Self::cold(text);
         for address in bench.control.addresses() {
             bench.found(address, Neighbour::on_segment(3, GATEWAY));
