@@ -117,10 +117,8 @@ fn over<F: Family, E: Env, P: Packet>(
     (at, mtu): (u32, u16),
 ) -> Verdict {
     let bytes = packet.length();
-    if mtu != 0 {
-        if F::size(packet, at).is_none_or(|size| size > u32::from(mtu)) {
-            return Verdict::too_big(u32::from(mtu));
-        }
+    if mtu != 0 && F::size(packet, at).is_none_or(|size| size > u32::from(mtu)) {
+        return Verdict::too_big(u32::from(mtu));
     }
     match egress(env, ingress, hop) {
         Some((verdict, own)) if packet.store_macs(hop.mac(), own) => {
