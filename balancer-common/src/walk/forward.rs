@@ -73,8 +73,8 @@ pub(super) fn told<F: Family, E: Steps, P: Packet>(env: &E, packet: &mut P, verd
     }
 }
 
-/// Sends a packet, which holds `segment` if it holds one, to a backend that is not reached by other MAC addresses alone: behind another interface, or in a
-/// tunnel. [`Verdict::too_big`] if it does not fit there.
+/// Sends a packet, which holds `segment` if it holds one, to a backend that is not reached by other MAC addresses alone:
+/// behind another interface, or in a tunnel. [`Verdict::too_big`] if it does not fit there.
 #[inline(always)]
 pub fn by_way<F: Family, E: Env, P: Packet>(
     env: &E,
